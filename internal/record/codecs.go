@@ -96,6 +96,7 @@ const keepBuffer = 1 << 20
 type Codecs struct {
 	big         chan struct{}
 	buffers     sync.Pool // *Buffer
+	builders    sync.Pool // *Builder
 	gzipReaders sync.Pool // *gzip.Reader
 	gzipWriters [gzip.BestCompression + 1]sync.Pool
 	zstdReaders sync.Pool // *zstd.Decoder
@@ -142,6 +143,14 @@ func (c *Codecs) buffer() *Buffer {
 		b = &Buffer{codecs: c}
 	}
 	b.b = b.b[:0]
+	return b
+}
+
+func (c *Codecs) builder() *Builder {
+	b, _ := c.builders.Get().(*Builder)
+	if b == nil || cap(b.buf) > keepBuffer || cap(b.out) > keepBuffer {
+		b = new(Builder)
+	}
 	return b
 }
 
@@ -242,7 +251,7 @@ func (c *Codecs) gunzip(o *output, src []byte) error {
 		return err
 	}
 	for {
-		if len(o.b) == cap(o.b) {
+		if len(o.b) == min(cap(o.b), o.limit) {
 			switch err := o.grow(1); {
 			case err == nil:
 			case len(o.b) < o.limit:

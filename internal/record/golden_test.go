@@ -243,3 +243,138 @@ func rebuild(t testing.TB, codecs *Codecs, b Batch) Batch {
 	}
 	return out
 }
+
+// collectMessages returns copies of a message set's records.
+func collectMessages(t testing.TB, b []byte, c *Codecs) (out []Record, types []TimestampType) {
+	t.Helper()
+	it := Messages(b, c, MinOutputLimit)
+	defer it.Close()
+	var r Record
+	for it.Next(&r) {
+		out = append(out, cloneRecord(r))
+		types = append(types, it.TimestampType())
+	}
+	if it.Err() != nil {
+		t.Fatal(it.Err())
+	}
+	return out, types
+}
+
+func TestGoldenMessageSetsReadAsKafkaReadsThem(t *testing.T) {
+	codecs := NewCodecs(0)
+	for _, v := range goldenVectors(t) {
+		if v.magic == 2 {
+			continue
+		}
+		t.Run(v.String(), func(t *testing.T) {
+			got, types := collectMessages(t, v.bytes, codecs)
+			var want []Record
+			for _, b := range v.wantBatches {
+				for _, r := range b.Records {
+					want = append(want, r.record(t))
+					if name := types[len(want)-1].String(); name != b.TimestampType {
+						t.Fatalf("record %d has timestamp type %s, want %s", len(want)-1, name, b.TimestampType)
+					}
+				}
+			}
+			compareRecords(t, got, want)
+		})
+	}
+}
+
+func TestGoldenMessageSetsConvertUpAndDown(t *testing.T) {
+	codecs := NewCodecs(0)
+	for _, v := range goldenVectors(t) {
+		if v.magic == 2 || v.kind == "append-time" {
+			continue
+		}
+		t.Run(v.String(), func(t *testing.T) {
+			out, stats, bad, err := ConvertUp(nil, v.bytes, &Rules{}, codecs)
+			if err != nil || bad != nil {
+				t.Fatal(err, bad)
+			}
+			b, rest, err := Next(out)
+			if err != nil || len(rest) != 0 || b.Check() != nil || b.Validate(FromClient) != nil {
+				t.Fatalf("converted up: %v, %d bytes left, %v, %v", err, len(rest), b.Check(), b.Validate(FromClient))
+			}
+			want, _ := collectMessages(t, v.bytes, codecs)
+			if b.Codec() != v.codec || stats.Records != len(want) {
+				t.Fatalf("codec %v, want %v; %d records, want %d", b.Codec(), v.codec, stats.Records, len(want))
+			}
+			got := collect(t, b, codecs)
+			for i := range want {
+				want[i].Offset = int64(i)
+			}
+			compareRecords(t, got, want)
+
+			// Down again from Kafka's own offset, the bytes are those of Kafka where the
+			// compressor does not decide and the offsets are dense.
+			b.SetBaseOffset(100)
+			down, stats, err := ConvertDown(nil, b, v.magic, 100, 1<<20, MinOutputLimit, codecs)
+			if err != nil || stats.Records != len(want) || stats.NextOffset != b.NextOffset() {
+				t.Fatalf("converted down: %+v %v", stats, err)
+			}
+			if v.codec == None && v.kind != "gaps" && !bytes.Equal(down, v.bytes) {
+				t.Fatalf("converted down\n%x want\n%x", down, v.bytes)
+			}
+			for i := range want {
+				want[i].Offset = int64(i) + 100
+			}
+			got, _ = collectMessages(t, down, codecs)
+			compareRecords(t, got, want)
+			if v.codec != None && v.kind != "gaps" && !bytes.Equal(down[:8], v.bytes[:8]) {
+				t.Fatalf("wrapper %x, want %x", down[:8], v.bytes[:8])
+			}
+			if v.codec == LZ4 && !bytes.Equal(lz4FrameHead(down), lz4FrameHead(v.bytes)) {
+				t.Fatalf("lz4 frame begins %x, want %x", lz4FrameHead(down), lz4FrameHead(v.bytes))
+			}
+		})
+	}
+}
+
+func lz4FrameHead(set []byte) []byte {
+	i := bytes.Index(set, []byte{0x04, 0x22, 0x4d, 0x18})
+	return set[i : i+7]
+}
+
+func TestGoldenBatchesConvertDownAsKafkaWritesThem(t *testing.T) {
+	codecs := NewCodecs(0)
+	vectors := goldenVectors(t)
+	old := map[string]vector{}
+	for _, v := range vectors {
+		old[v.String()] = v
+	}
+	for _, v := range vectors {
+		if v.magic != 2 || v.codec == Zstd {
+			continue
+		}
+		for magic := int8(0); magic <= 1; magic++ {
+			w, ok := old[vector{magic: magic, codec: v.codec, kind: v.kind}.String()]
+			if !ok {
+				continue
+			}
+			t.Run(v.String()+"-to-"+w.String(), func(t *testing.T) {
+				down, _, err := ConvertDown(nil, v.bytes, magic, 0, 1<<20, MinOutputLimit, codecs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.codec == None && !bytes.Equal(down, w.bytes) {
+					t.Fatalf("converted down\n%x want\n%x", down, w.bytes)
+				}
+				got, gotTypes := collectMessages(t, down, codecs)
+				want, wantTypes := collectMessages(t, w.bytes, codecs)
+				compareRecords(t, got, want)
+				for i := range gotTypes {
+					if gotTypes[i] != wantTypes[i] {
+						t.Fatalf("record %d has timestamp type %v, want %v", i, gotTypes[i], wantTypes[i])
+					}
+				}
+				// Offset, attributes and time of the wrapper are Kafka's too.
+				end := msgBody + 4 + 8*int(magic)
+				if !bytes.Equal(down[:8], w.bytes[:8]) || !bytes.Equal(down[msgMagic:end], w.bytes[msgMagic:end]) {
+					t.Fatalf("head %x, want %x", down[:end], w.bytes[:end])
+				}
+			})
+		}
+	}
+}
