@@ -154,3 +154,15 @@ func endTag(b []byte, start int) []byte {
 	copy(b[start:], v[:n])
 	return b
 }
+
+// someTagged is some for a tagged field. Kafka writes null there as one zero byte, like the null of
+// every other type, and not as the -1 of an untagged struct.
+func (d *Decoder) someTagged(t *tagCursor, mem uintptr, nullable bool) bool {
+	if nullable && t.end-d.off == 1 {
+		if c := d.Int8(); c > 0 {
+			d.fail("%d is not the byte of a null struct", c)
+		}
+		return false
+	}
+	return d.some(mem, nullable)
+}

@@ -902,7 +902,7 @@ func (m *ConsumerGroupMemberMetadataValue) decode(d *Decoder, v int16) {
 		switch {
 		case t.id == 0:
 			d.field = 9
-			if d.some(unsafe.Sizeof(ConsumerGroupMemberMetadataValueClassicMemberMetadata{}), true) {
+			if d.someTagged(&t, unsafe.Sizeof(ConsumerGroupMemberMetadataValueClassicMemberMetadata{}), true) {
 				m.ClassicMemberMetadata = new(ConsumerGroupMemberMetadataValueClassicMemberMetadata)
 				m.ClassicMemberMetadata.decode(d, v)
 			} else {
@@ -933,7 +933,7 @@ func (m *ConsumerGroupMemberMetadataValue) encode(b []byte, v int16) []byte {
 		b, i = m.Tags.before(b, i, 0)
 		var s int
 		b, s = beginTag(b, 0)
-		b = appendSome(b, m.ClassicMemberMetadata != nil)
+		b = appendBool(b, m.ClassicMemberMetadata != nil)
 		if m.ClassicMemberMetadata != nil {
 			b = m.ClassicMemberMetadata.encode(b, v)
 		}

@@ -394,7 +394,11 @@ func (e *emitter) decodeField(m *message, s *structure, f *field) {
 	case f.array:
 		e.p("%s = d.%s(%s)", x, plural[f.typ], null)
 	case f.inner != nil && f.null():
-		e.p("if d.some(unsafe.Sizeof(%s{}), %s) {\n%s = new(%s)\n%s.decode(d, v)", f.inner.name, null, x, f.inner.name, x)
+		some := fmt.Sprintf("some(unsafe.Sizeof(%s{}), %s)", f.inner.name, null)
+		if !f.tagged.none() {
+			some = fmt.Sprintf("someTagged(&t, unsafe.Sizeof(%s{}), %s)", f.inner.name, null)
+		}
+		e.p("if d.%s {\n%s = new(%s)\n%s.decode(d, v)", some, x, f.inner.name, x)
 		if f.def != "null" {
 			e.p("} else {\n%s = nil", x)
 		}
@@ -517,7 +521,11 @@ func (e *emitter) encodeField(s *structure, f *field, flex string) {
 			e.p("b = appendSome(b, %s != nil || !(%s))\nif %s != nil {\nb = %s.encode(b, v)\n} else if !(%s) {\nb = New%s().encode(b, v)\n}", x, null, x, x, null, f.inner.name)
 			return
 		}
-		e.p("b = appendSome(b, %s != nil)\nif %s != nil {\nb = %s.encode(b, v)\n}", x, x, x)
+		some := "appendSome"
+		if !f.tagged.none() {
+			some = "appendBool"
+		}
+		e.p("b = "+some+"(b, %s != nil)\nif %s != nil {\nb = %s.encode(b, v)\n}", x, x, x)
 	case f.inner != nil:
 		e.p("b = %s.encode(b, v)", x)
 	case f.typ == "string" && f.classic:

@@ -63,17 +63,18 @@ func run(out string, jars []string) error {
 	}
 	releases := map[string]map[string]*message{}
 	for _, jar := range jars {
-		release, err := readJar(jar, releases)
-		if err != nil {
+		if err := readJar(jar, releases); err != nil {
 			return fmt.Errorf("%s: %w", jar, err)
 		}
-		_ = release
 	}
 	names := slices.SortedFunc(maps.Keys(releases), func(a, b string) int { return compareRelease(b, a) })
 	merged := releases[names[0]]
 	for _, older := range names[1:] {
 		for name, o := range releases[older] {
 			n, ok := merged[name]
+			if now := renamed(merged, o); !ok && now != nil {
+				n, ok = now, true
+			}
 			switch {
 			case !ok && slices.Contains(skipOld, name):
 			case !ok:
@@ -106,6 +107,16 @@ func run(out string, jars []string) error {
 		}
 		if err := os.WriteFile(filepath.Join(out, k.file+".schema"), []byte(b.String()), 0o644); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// renamed returns the message of in that has the key of a request or response o of an older release.
+func renamed(in map[string]*message, o *message) *message {
+	for _, m := range in {
+		if (o.Type == "request" || o.Type == "response") && m.Type == o.Type && m.ApiKey == o.ApiKey {
+			return m
 		}
 	}
 	return nil
@@ -148,14 +159,14 @@ type field struct {
 
 var jarName = regexp.MustCompile(`^(.*?)-([0-9][0-9.]*)\.jar$`)
 
-func readJar(file string, releases map[string]map[string]*message) (release string, err error) {
+func readJar(file string, releases map[string]map[string]*message) error {
 	part := jarName.FindStringSubmatch(filepath.Base(file))
 	if part == nil {
-		return "", fmt.Errorf("the name is not NAME-VERSION.jar, so the release cannot be told")
+		return fmt.Errorf("the name is not NAME-VERSION.jar, so the release cannot be told")
 	}
 	z, err := zip.OpenReader(file)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer z.Close()
 	if releases[part[2]] == nil {
@@ -168,15 +179,15 @@ func readJar(file string, releases map[string]map[string]*message) (release stri
 		}
 		r, err := f.Open()
 		if err != nil {
-			return "", err
+			return err
 		}
 		text, err := io.ReadAll(r)
 		if err != nil {
-			return "", err
+			return err
 		}
 		m := &message{ApiKey: -1, jar: part[1]}
 		if err := json.Unmarshal(stripComments(text), m); err != nil {
-			return "", fmt.Errorf("%s: %w", f.Name, err)
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
 		if m.Type == "request" || m.Type == "response" {
 			if slices.Contains(skipKeys, m.ApiKey) {
@@ -184,7 +195,7 @@ func readJar(file string, releases map[string]map[string]*message) (release stri
 			}
 		}
 		if err := m.parse(); err != nil {
-			return "", fmt.Errorf("%s: %w", f.Name, err)
+			return fmt.Errorf("%s: %w", f.Name, err)
 		}
 		releases[part[2]][m.Name] = m
 	}
@@ -194,7 +205,7 @@ func readJar(file string, releases map[string]map[string]*message) (release stri
 			m.unstable = q.unstable
 		}
 	}
-	return part[2], nil
+	return nil
 }
 
 // stripComments blanks // comments outside of strings.
