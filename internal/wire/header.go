@@ -36,7 +36,7 @@ func ReadHeader(b []byte) (h Header, body []byte, err error) {
 		h.ClientIDNull = !ok
 	}
 	if version >= 2 {
-		d.skipTags()
+		d.skipTagsOf(0)
 	}
 	if d.err != nil {
 		return h, nil, d.err
@@ -44,9 +44,10 @@ func ReadHeader(b []byte) (h Header, body []byte, err error) {
 	return h, d.Rest(), nil
 }
 
-// skipTags passes over the tagged fields of a struct, with the checks that reading them would make.
-func (d *Decoder) skipTags() {
-	for t := d.openTags(0); d.nextTag(&t, 0); {
+// skipTagsOf passes over the tagged fields of the struct at a line of names, with the checks that
+// reading them would make.
+func (d *Decoder) skipTagsOf(field uint16) {
+	for t := d.openTags(field); d.nextTag(&t, field); {
 		d.off = t.end
 	}
 }
