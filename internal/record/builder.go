@@ -28,7 +28,7 @@ type BuilderOptions struct {
 	// in milliseconds since 1970.
 	AppendTime    int64
 	TimestampType TimestampType
-	// Producer is nil for a batch that is not idempotent.
+	// Producer is nil for a batch that is not idempotent. It is copied.
 	Producer *Producer
 	// Transactional and Control set the bits of those names.
 	Transactional bool
@@ -66,9 +66,14 @@ func (b *Builder) Reset(codecs *Codecs, o BuilderOptions) {
 	b.producer = Producer{NoProducerID, NoProducerEpoch, NoSequence}
 	if o.Producer != nil {
 		b.producer = *o.Producer
-		o.Producer = nil
 	}
-	b.o, b.codecs = o, codecs
+	// Field by field, so that the caller's Producer may lie on its stack.
+	b.o = BuilderOptions{
+		BaseOffset: o.BaseOffset, LeaderEpoch: o.LeaderEpoch, Codec: o.Codec, Level: o.Level,
+		AppendTime: o.AppendTime, TimestampType: o.TimestampType,
+		Transactional: o.Transactional, Control: o.Control, DeleteHorizon: o.DeleteHorizon,
+	}
+	b.codecs = codecs
 	b.count, b.last, b.maxTime = 0, -1, NoTimestamp
 	if cap(b.buf) < HeaderSize {
 		b.buf = make([]byte, HeaderSize, 512)

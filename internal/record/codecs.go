@@ -95,14 +95,14 @@ const keepBuffer = 1 << 20
 // goroutines.
 type Codecs struct {
 	big         chan struct{}
-	buffers     sync.Pool // *Buffer
-	builders    sync.Pool // *Builder
-	gzipReaders sync.Pool // *gzip.Reader
-	gzipWriters [gzip.BestCompression + 1]sync.Pool
-	zstdReaders sync.Pool // *zstd.Decoder
-	zstdWriters [zstd.SpeedBestCompression + 1]sync.Pool
-	lz4Fast     sync.Pool // *lz4.Compressor
-	lz4High     sync.Pool // *lz4.CompressorHC
+	buffers     sync.Pool                                // *Buffer
+	builders    sync.Pool                                // *Builder
+	gzipReaders sync.Pool                                // *gzipReader
+	gzipWriters [gzip.BestCompression + 1]sync.Pool      // *gzipWriter, by level
+	zstdReaders sync.Pool                                // *zstd.Decoder
+	zstdWriters [zstd.SpeedBestCompression + 1]sync.Pool // *zstd.Encoder, by level
+	lz4Fast     sync.Pool                                // *lz4.Compressor
+	lz4High     sync.Pool                                // *lz4.CompressorHC
 }
 
 // NewCodecs returns a Codecs that lets at most big outputs of extreme compression
@@ -239,15 +239,23 @@ func (c *Codecs) Compress(dst, src []byte, codec Codec, level Level, magic int8)
 	return dst, code.Errorf(code.UnsupportedCompressionType, "%s is no codec of magic %d", codec, magic)
 }
 
+// gzipReader is a gzip decoder with the reader it reads from.
+type gzipReader struct {
+	gzip.Reader
+	in bytes.Reader
+}
+
 func (c *Codecs) gunzip(o *output, src []byte) error {
-	var in bytes.Reader
-	in.Reset(src)
-	r, _ := c.gzipReaders.Get().(*gzip.Reader)
+	r, _ := c.gzipReaders.Get().(*gzipReader)
 	if r == nil {
-		r = new(gzip.Reader)
+		r = new(gzipReader)
 	}
-	defer c.gzipReaders.Put(r)
-	if err := r.Reset(&in); err != nil {
+	r.in.Reset(src)
+	defer func() {
+		r.in.Reset(nil)
+		c.gzipReaders.Put(r)
+	}()
+	if err := r.Reset(&r.in); err != nil {
 		return err
 	}
 	for {
@@ -278,7 +286,12 @@ func (c *Codecs) gunzip(o *output, src []byte) error {
 	}
 }
 
-// appendWriter is an io.Writer over append.
+// gzipWriter is a gzip encoder that appends to its own b.
+type gzipWriter struct {
+	*gzip.Writer
+	out appendWriter
+}
+
 type appendWriter struct{ b []byte }
 
 func (w *appendWriter) Write(p []byte) (int, error) {
@@ -291,71 +304,17 @@ func (c *Codecs) gzip(dst, src []byte, level Level) []byte {
 		level = 6
 	}
 	level = min(max(level, gzip.BestSpeed), gzip.BestCompression)
-	out := appendWriter{dst}
-	w, _ := c.gzipWriters[level].Get().(*gzip.Writer)
+	w, _ := c.gzipWriters[level].Get().(*gzipWriter)
 	if w == nil {
-		w, _ = gzip.NewWriterLevel(&out, int(level))
-	} else {
-		w.Reset(&out)
+		w = new(gzipWriter)
+		w.Writer, _ = gzip.NewWriterLevel(&w.out, int(level)) // the level is in range
 	}
+	w.out.b = dst
+	w.Reset(&w.out)
 	// Writes to memory do not fail.
 	_, _ = w.Write(src)
 	_ = w.Close()
-	w.Reset(nil)
+	dst, w.out.b = w.out.b, nil
 	c.gzipWriters[level].Put(w)
-	return out.b
-}
-
-// unzstd decodes into memory whose capacity is the decoder's hard bound, and asks
-// for more in steps: the frame's own claim of its size is believed only as far as
-// its bytes were paid for. The output itself is the window, so that none is
-// allocated beside it.
-func (c *Codecs) unzstd(o *output, src []byte) error {
-	r, _ := c.zstdReaders.Get().(*zstd.Decoder)
-	if r == nil {
-		var err error
-		if r, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecodeAllCapLimit(true)); err != nil {
-			return err
-		}
-	}
-	defer c.zstdReaders.Put(r)
-	want := min(max(4*len(src), 4096), o.limit)
-	for {
-		o.b = o.b[:0]
-		if err := o.grow(want); err != nil {
-			return err
-		}
-		out, err := r.DecodeAll(src, o.b[:0:min(cap(o.b), o.limit)])
-		if err == nil {
-			if len(out) > 0 && &out[0] != &o.b[:1][0] {
-				return fmt.Errorf("decoder left its memory")
-			}
-			o.b = o.b[:len(out)]
-			return nil
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return err
-		}
-		if cap(o.b) >= o.limit {
-			return errLimit
-		}
-		want = min(4*cap(o.b), o.limit)
-	}
-}
-
-func (c *Codecs) zstd(dst, src []byte, level Level) []byte {
-	if level == DefaultLevel {
-		level = 3
-	}
-	l := zstd.EncoderLevelFromZstd(int(max(level, 1)))
-	w, _ := c.zstdWriters[l].Get().(*zstd.Encoder)
-	if w == nil {
-		// The options are constants that NewWriter accepts.
-		w, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(l), zstd.WithEncoderConcurrency(1),
-			zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithZeroFrames(true))
-	}
-	dst = w.EncodeAll(src, dst)
-	c.zstdWriters[l].Put(w)
 	return dst
 }

@@ -148,6 +148,9 @@ func unlz4Block(o *output, block []byte, stored bool, maxBlock int, linked bool,
 	if left := o.limit - len(o.b); room > left {
 		room, capped = left, true
 	}
+	if room == 0 {
+		return errLimit
+	}
 	if err := o.grow(room); err != nil {
 		return err
 	}
