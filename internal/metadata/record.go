@@ -78,7 +78,27 @@ func ParseRecord(b []byte) (Record, error) {
 	if err := body.Done(); err != nil {
 		return nil, corrupt("metadata record %T version %d: %v", rec, version, err)
 	}
+	if _, newest := rec.Versions(); int16(version) < newest && hasTags(rec) {
+		return nil, corrupt("metadata record %T version %d carries tagged fields that this version does not have", rec, version)
+	}
 	return rec, nil
+}
+
+// hasTags reports whether a record of a type with several versions holds unknown
+// tagged fields: in its newest version their ids may mean something else.
+func hasTags(rec Record) bool {
+	var tags *wire.Tags
+	switch r := rec.(type) {
+	case *wire.RegisterBrokerRecord:
+		tags = r.Tags
+	case *wire.BrokerRegistrationChangeRecord:
+		tags = r.Tags
+	case *wire.PartitionRecord:
+		tags = r.Tags
+	case *wire.PartitionChangeRecord:
+		tags = r.Tags
+	}
+	return tags != nil && len(tags.Fields) > 0
 }
 
 // CloneRecord returns a copy of rec that shares no memory with it.
