@@ -61,9 +61,10 @@ func ParseCodec(name string) (Codec, bool) {
 	return None, false
 }
 
-// Level is how hard a codec tries, in Kafka's numbers (KIP-390): gzip 1 to 9, lz4
-// 1 to 17, zstd -131072 to 22. DefaultLevel asks for the codec's default, which is
-// 6, 9 and 3. Snappy has none. Levels beyond the range count as its end.
+// Level is how hard a codec tries, in Kafka's numbers (KIP-390): gzip 1 to 9 and
+// -1 for its default, lz4 1 to 17, zstd -131072 to 22. DefaultLevel asks for the
+// codec's default, which is 6, 9 and 3. Snappy has none. Levels beyond the range
+// count as its end.
 type Level int32
 
 // DefaultLevel is the codec's default.
@@ -300,10 +301,10 @@ func (w *appendWriter) Write(p []byte) (int, error) {
 }
 
 func (c *Codecs) gzip(dst, src []byte, level Level) []byte {
-	if level == DefaultLevel {
+	if level <= DefaultLevel {
 		level = 6
 	}
-	level = min(max(level, gzip.BestSpeed), gzip.BestCompression)
+	level = min(level, gzip.BestCompression)
 	w, _ := c.gzipWriters[level].Get().(*gzipWriter)
 	if w == nil {
 		w = new(gzipWriter)
