@@ -68,6 +68,7 @@ func (d *Decoder) Err() error {
 // Done returns the first error, or an error when bytes are left over.
 func (d *Decoder) Done() error {
 	if d.err == nil && d.off < len(d.b) {
+		d.field = 0
 		d.fail("%d bytes are left after the last field", len(d.b)-d.off)
 	}
 	return d.Err()

@@ -133,7 +133,10 @@ func (b *builder) bodies() {
 		b.body(fmt.Sprintf("cut to %d of %d bytes", i, len(good)), good[:i])
 	}
 	b.body("a byte after the last field", append(bytes.Clone(good), 0))
-	b.body("64 KiB after the last field", append(bytes.Clone(good), make([]byte, 64<<10)...))
+	b.body("1 KiB after the last field", append(bytes.Clone(good), make([]byte, 1<<10)...))
+	if b.api.Key%8 == 0 {
+		b.body("1 MiB after the last field", append(bytes.Clone(good), make([]byte, 1<<20)...))
+	}
 	if b.flex {
 		b.tags(empty[:len(empty)-1])
 	}
@@ -212,19 +215,28 @@ func (b *builder) lengths(m wire.Message, good []byte) {
 			b.body(p.path+": not UTF-8", bad)
 		}
 		if p.array {
-			// As many elements as the bytes behind could hold if each took one: the bomb that makes a
-			// trusting decoder allocate a struct for every byte.
-			count := uint32(64 << 10)
-			n := binary.BigEndian.AppendUint32(nil, count)
-			if b.flex {
-				n = binary.AppendUvarint(nil, uint64(count)+1)
-			}
-			if p.depth == 0 {
-				b.body(p.path+": 65,536 elements in 65,536 zero bytes", bytes.Join([][]byte{before, n, make([]byte, count)}, nil))
-				b.list[len(b.list)-1].Cost = true
-			}
+			b.bomb(m, p)
 		}
 	}
+}
+
+// bombElements are the elements of a bomb: enough that a trusting decoder spends more than 64 KiB.
+const bombElements = 4096
+
+// bomb is an array of elements that are as small in the frame as they can be: empty strings and arrays,
+// which a decoder turns into whole structs. It may parse where structs are small.
+func (b *builder) bomb(m wire.Message, p place) {
+	old := reflect.ValueOf(p.value.Interface())
+	defer p.value.Set(old)
+	list := reflect.MakeSlice(p.value.Type(), bombElements, bombElements)
+	for i := range bombElements {
+		if e, ok := list.Index(i).Addr().Interface().(interface{ Default() }); ok {
+			e.Default()
+		}
+	}
+	p.value.Set(list)
+	b.body(fmt.Sprintf("%s: %d of the smallest elements", p.path, bombElements), m.Append(nil, b.version))
+	b.list[len(b.list)-1].Cost = true
 }
 
 // place is a value with a length in a message.
@@ -233,7 +245,6 @@ type place struct {
 	value reflect.Value // settable: a string, *string or slice
 	text  bool
 	array bool
-	depth int // of arrays around it
 }
 
 func places(v reflect.Value, path string) (list []place) {
@@ -247,10 +258,7 @@ func places(v reflect.Value, path string) (list []place) {
 			array := f.Type().Elem().Kind() != reflect.Uint8
 			list = append(list, place{path: name, value: f, array: array})
 			if f.Type().Elem().Kind() == reflect.Struct {
-				for _, p := range places(f.Index(0), name+".") {
-					p.depth++
-					list = append(list, p)
-				}
+				list = append(list, places(f.Index(0), name+".")...)
 			}
 		case f.Kind() == reflect.Struct:
 			list = append(list, places(f, name+".")...)

@@ -86,3 +86,15 @@ func TestFilledRequestsAreAccepted(t *testing.T) {
 }
 
 func fillMessage(m wire.Message) { fill(reflect.ValueOf(m).Elem()) }
+
+// The table is small enough to be made and sent in a test of a live server.
+func TestTableIsSmall(t *testing.T) {
+	total := 0
+	for _, f := range Frames() {
+		total += len(f.Bytes)
+	}
+	t.Logf("%d frames, %d KiB", len(Frames()), total>>10)
+	if total > 64<<20 {
+		t.Errorf("the table has %d bytes", total)
+	}
+}
