@@ -25,9 +25,13 @@ type Conn struct {
 	Internal bool
 	// Client is the library's name and version as ApiVersions v3 and later told it; empty before.
 	Client ClientSoftware
-	// Attach is the APIs' own state of the connection (scratch memory of Produce and Fetch).
-	// Calls of one connection are handled one after another, but Parked.Finish runs beside them.
+	// Attach is the APIs' own state of the connection. Calls of one connection are handled one after
+	// another, but Parked.Finish runs beside them. When it is an io.Closer, it is closed once the
+	// connection has ended, after the last handler and the last Finish or Drop.
 	Attach any
+	// Scratch is memory that handlers may keep for the next call: nil at first, it wanders between
+	// connections, so that an idle one holds none. Handlers alone may use it, Parked may not.
+	Scratch any
 }
 
 // ClientSoftware names a client library (KIP-511).

@@ -61,7 +61,10 @@ func (g *Range) Size() int {
 
 // Parked is an answer that waits for something: the high watermark, bytes to
 // fetch, the other members of a group. The connection's completer asks it in
-// the order of the calls; it never runs beside itself.
+// the order of the calls; it never runs beside itself. Finish is also asked once
+// when the reply has become the connection's oldest, whatever Ready says, so
+// that several may share one channel. Exactly one of Finish with true and Drop
+// ends it.
 type Parked interface {
 	// Ready receives a value, or is closed, when Finish may have something to say.
 	Ready() <-chan struct{}

@@ -1,0 +1,241 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"github.com/klamm/klamm/internal/rpc"
+)
+
+const (
+	// mostOutstanding is how many replies of a connection may wait behind a parked one before it is not read any more.
+	mostOutstanding = 512
+	// mostOutstandingBytes is how many bytes of complete replies may.
+	mostOutstandingBytes = 4 << 20
+)
+
+// completer finishes the parked replies of one connection in their order, and sends them. It lives
+// while there are any, and owns the writing side of the connection for that time.
+type completer struct {
+	c    *conn
+	loop func() // run, made once
+
+	// Guarded by the connection's mu while the completer runs.
+	queue   []*rpc.Reply // queue[head:] are outstanding
+	head    int
+	bytes   int  // memory of those in the queue that were complete when they came
+	failed  bool // nothing can be sent any more
+	awaited bool // the reader waits for room
+
+	out    []*rpc.Reply // finished, to be sent
+	sender sender
+	timer  *time.Timer
+	gone   chan struct{} // closed by the reader: the connection is gone
+	done   chan struct{} // receives a value when the completer has ended while the reader waits for that
+	room   chan struct{} // receives a value when there may be room in the queue
+}
+
+func newCompleter() *completer {
+	k := &completer{gone: make(chan struct{}), done: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	k.loop = k.run
+	return k
+}
+
+// add appends to the queue.
+func (k *completer) add(replies []*rpc.Reply) {
+	if k.head > 0 && k.head*2 >= len(k.queue) {
+		n := copy(k.queue, k.queue[k.head:])
+		clear(k.queue[n:])
+		k.queue, k.head = k.queue[:n], 0
+	}
+	k.queue = append(k.queue, replies...)
+	for _, r := range replies {
+		if r.Parked() == nil {
+			k.bytes += held(r)
+		}
+	}
+}
+
+func (k *completer) full() bool {
+	return len(k.queue)-k.head >= mostOutstanding || k.bytes >= mostOutstandingBytes
+}
+
+// held is the memory that a complete reply keeps.
+func held(r *rpc.Reply) int {
+	n := len(r.Buf)
+	for i := range r.Ranges {
+		n += len(r.Ranges[i].Bytes)
+	}
+	return n
+}
+
+// first returns the oldest outstanding reply, or nil.
+func (k *completer) first() *rpc.Reply {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	if k.head == len(k.queue) {
+		return nil
+	}
+	return k.queue[k.head]
+}
+
+// take moves the oldest reply to out.
+func (k *completer) take(r *rpc.Reply) {
+	k.c.mu.Lock()
+	k.queue[k.head] = nil
+	k.head++
+	if r.Parked() == nil {
+		k.bytes -= held(r)
+	}
+	if k.awaited {
+		k.tellRoom()
+	}
+	k.c.mu.Unlock()
+	k.out = append(k.out, r)
+}
+
+// tellRoom wakes the reader that waits for room.
+func (k *completer) tellRoom() {
+	select {
+	case k.room <- struct{}{}:
+	default:
+	}
+}
+
+// run completes and sends until nothing is outstanding.
+func (k *completer) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			k.fail(k.c.panicked(p))
+		}
+	}()
+	asked := false // whether the oldest reply has been asked since it is the oldest
+	gathered := 0
+	for {
+		r := k.first()
+		if r == nil {
+			if len(k.out) > 0 {
+				if !k.flush() {
+					return
+				}
+				gathered = 0
+				continue
+			}
+			if k.end() {
+				return
+			}
+			continue
+		}
+		if p := r.Parked(); p != nil && !(!asked && p.Finish(r, time.Now())) {
+			if len(k.out) > 0 {
+				if !k.flush() {
+					return
+				}
+				gathered = 0
+			}
+			asked = true
+			switch ok, gone := k.wait(p, r); {
+			case gone:
+				k.exit()
+				return
+			case !ok:
+				continue
+			}
+		}
+		asked = false
+		k.take(r)
+		if gathered += r.Size(); gathered >= mostGathered || len(k.out) >= mostCalls || r.Close {
+			if !k.flush() {
+				return
+			}
+			gathered = 0
+		}
+	}
+}
+
+// wait waits until p may be finished and tries that.
+func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool) {
+	var late <-chan time.Time
+	if d := p.Deadline(); !d.IsZero() {
+		if k.timer == nil {
+			k.timer = time.NewTimer(time.Until(d))
+		} else {
+			k.timer.Reset(time.Until(d))
+		}
+		late = k.timer.C
+	}
+	select {
+	case <-p.Ready():
+	case <-late:
+	case <-k.gone:
+		return false, true
+	}
+	if late != nil {
+		k.timer.Stop()
+	}
+	return p.Finish(r, time.Now()), false
+}
+
+// flush sends out; it reports false when the completer has ended.
+func (k *completer) flush() bool {
+	err := k.c.send(&k.sender, k.out)
+	for _, r := range k.out {
+		r.Release()
+		k.c.s.recycle(r)
+	}
+	clear(k.out)
+	k.out = k.out[:0]
+	if err != nil {
+		k.fail(err)
+	}
+	return err == nil
+}
+
+// end gives the writing side back when nothing is outstanding, and reports whether it did.
+func (k *completer) end() bool {
+	c := k.c
+	c.mu.Lock()
+	if k.head < len(k.queue) {
+		c.mu.Unlock()
+		return false
+	}
+	k.queue, k.head, k.bytes = k.queue[:0], 0, 0
+	if c.ending {
+		c.mu.Unlock()
+		k.done <- struct{}{}
+		return true
+	}
+	c.comp = nil
+	awaited := k.awaited
+	c.mu.Unlock()
+	if awaited {
+		// The reader still looks at it: it is not used again.
+		k.tellRoom()
+		return true
+	}
+	k.c = nil
+	c.s.completers.Put(k)
+	return true
+}
+
+// fail closes the connection; the reader finds that out and clears up.
+func (k *completer) fail(err error) {
+	c := k.c
+	var e *closing
+	if errors.As(err, &e) {
+		c.cause.CompareAndSwap(nil, e)
+	}
+	c.mu.Lock()
+	k.failed = true
+	k.tellRoom()
+	c.mu.Unlock()
+	c.nc.Close()
+	k.exit()
+}
+
+// exit leaves what is outstanding to the reader.
+func (k *completer) exit() {
+	drop(k.out)
+	k.out = nil
+	k.done <- struct{}{}
+}
