@@ -625,12 +625,7 @@ func (e *emitter) tables(all []*message) {
 		}
 		var on []string
 		for _, l := range m.listeners {
-			switch l {
-			case "broker":
-				on = append(on, "ListenerBroker")
-			case "controller":
-				on = append(on, "ListenerController")
-			}
+			on = append(on, listeners[l])
 		}
 		if len(on) == 0 {
 			on = []string{"0"}

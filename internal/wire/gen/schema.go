@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +59,12 @@ type field struct {
 	children []*field
 }
 
+// kinds are the kinds of message.
+var kinds = []string{"request", "response", "header", "metadata", "coordinator-key", "coordinator-value", "data"}
+
+// listeners are the Go names of the listeners that the schema knows.
+var listeners = map[string]string{"broker": "ListenerBroker", "controller": "ListenerController"}
+
 // parseSchema reads one schema file.
 func parseSchema(file, text string) (list []*message, err error) {
 	var m *message
@@ -72,6 +79,9 @@ func parseSchema(file, text string) (list []*message, err error) {
 		words := strings.Fields(body)
 		switch {
 		case depth == 0:
+			if !slices.Contains(kinds, words[0]) || len(words) < 2 {
+				return nil, fmt.Errorf("%s.schema:%d: %q is no message: known kinds are %s", file, n+1, body, strings.Join(kinds, ", "))
+			}
 			m = &message{kind: words[0], name: words[1], file: file, key: -1, unstable: -1}
 			m.root = &structure{name: m.name}
 			commons[m] = map[string]*structure{}
@@ -88,6 +98,11 @@ func parseSchema(file, text string) (list []*message, err error) {
 					m.unstable, err = strconv.Atoi(v)
 				case "listeners":
 					m.listeners = strings.Split(v, ",")
+					for _, l := range m.listeners {
+						if listeners[l] == "" {
+							err = fmt.Errorf("unknown listener %s: give it a constant beside ListenerBroker", l)
+						}
+					}
 				default:
 					err = fmt.Errorf("unknown attribute %s", w)
 				}

@@ -34,12 +34,14 @@ func main() {
 	}
 }
 
-// kinds are the schema files, and what a message must be to stand in each.
-var kinds = []struct {
+// kind is a schema file, and what a message must be to stand in it.
+type kind struct {
 	file  string
 	about string
 	holds func(m *message) bool
-}{
+}
+
+var kinds = []kind{
 	{"requests", "requests and responses", func(m *message) bool { return m.Type == "request" || m.Type == "response" }},
 	{"headers", "headers of requests and responses", func(m *message) bool { return m.Type == "header" }},
 	{"metadata", "records of __cluster_metadata", func(m *message) bool { return m.Type == "metadata" && m.jar == "kafka-metadata" }},
@@ -87,6 +89,11 @@ func run(out string, jars []string) error {
 		}
 	}
 	slices.SortFunc(names, compareRelease)
+	for _, m := range merged {
+		if !m.empty() && !slices.ContainsFunc(kinds, func(k kind) bool { return k.holds(m) }) {
+			return fmt.Errorf("%s of %s: messages of type %q have no file: add one to kinds", m.Name, m.jar, m.Type)
+		}
+	}
 	for _, k := range kinds {
 		var list []*message
 		for _, m := range merged {
