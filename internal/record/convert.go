@@ -36,13 +36,13 @@ func ConvertUp(dst, src []byte, r *Rules, c *Codecs) ([]byte, ConvertStats, []Re
 	w := c.builder()
 	defer c.builders.Put(w)
 	w.Reset(c, BuilderOptions{LeaderEpoch: NoLeaderEpoch, TimestampType: r.TimestampType, AppendTime: r.Now})
-	v := verdict{rules: r, max: NoTimestamp}
+	v := verdict{max: NoTimestamp}
 	var rec Record
 	for it.Next(&rec) {
 		if it.TimestampType() == LogAppendTime {
 			return dst, stats, nil, errProducerAppendTime()
 		}
-		v.look(&rec)
+		v.look(r, &rec)
 		if v.wrong == 0 {
 			w.Append(rec.Timestamp, rec.Key, rec.Value)
 		}

@@ -82,10 +82,10 @@ func (r *Rules) walk(b Batch, c *Codecs, recompress, late bool) (Batch, []Record
 	it := b.Iter(c, r.outputLimit())
 	defer it.Close()
 	plain := it.b
-	v := verdict{rules: r, max: NoTimestamp}
+	v := verdict{max: NoTimestamp}
 	var rec Record
 	for it.Next(&rec) {
-		v.look(&rec)
+		v.look(r, &rec)
 	}
 	if err := it.Err(); err != nil {
 		return nil, nil, err
@@ -139,7 +139,6 @@ func errProducerAppendTime() error {
 
 // verdict gathers what is wrong with the records of one batch by the rules.
 type verdict struct {
-	rules    *Rules
 	index    int32
 	max      int64 // greatest timestamp
 	wrong    int
@@ -147,8 +146,9 @@ type verdict struct {
 	errors   []RecordError
 }
 
-func (v *verdict) look(rec *Record) {
-	r := v.rules
+// look judges the next record by r, which is not kept so that the caller's may lie
+// on its stack.
+func (v *verdict) look(r *Rules, rec *Record) {
 	if r.NeedKeys && rec.Key == nil {
 		v.add("the topic is compacted and the record has no key; give it one")
 	}
