@@ -16,7 +16,8 @@ type Message interface {
 	Key() int16
 	// Versions are the versions that Decode and Append know.
 	Versions() (lo, hi int16)
-	// Default sets every field to its schema default.
+	// Default sets every field to its schema default. A string pointer may then point to a shared "":
+	// replace the pointer, never write through it.
 	Default()
 	// Decode reads the message; see Decoder for its error. Fields that the version lacks hold their
 	// defaults afterwards.
