@@ -1,0 +1,35 @@
+# What a contributor runs; CONTRIBUTING.md says when. Only test, build and cross need nothing but Go.
+GO ?= go
+PARALLEL ?= 2
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+BENCHTIME ?= 1s
+ROUNDS ?= 1
+
+.PHONY: build test race interop bench fuzz lint cross
+
+build:
+	CGO_ENABLED=0 $(GO) build -o klamm ./cmd/klamm
+
+test:
+	CGO_ENABLED=0 $(GO) test -p $(PARALLEL) $(TESTFLAGS) ./...
+
+race: # the race detector needs cgo, and so a C compiler
+	CGO_ENABLED=1 $(GO) test -race -p $(PARALLEL) $(TESTFLAGS) ./...
+
+interop:
+	interop/install
+	interop/run
+
+bench:
+	CGO_ENABLED=0 $(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./internal/...
+	bench/run $(ROUNDS)
+
+fuzz:
+	GO="$(GO)" FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+lint:
+	GO="$(GO)" .ci/lint
+
+cross:
+	GO="$(GO)" .ci/cross
