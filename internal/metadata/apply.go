@@ -277,7 +277,7 @@ func (b *builder) changePartition(r *wire.PartitionChangeRecord) error {
 		return corrupt("partition %d of topic %q is changed while it has %d partitions", r.PartitionId, t.after.Name, len(t.after.Partitions))
 	}
 	p := &t.after.Partitions[r.PartitionId]
-	*p = p.merge(r)
+	*p = p.Merge(r)
 	p.Placement = b.share(p.Placement)
 	if t.before != nil {
 		t.changed = append(t.changed, r.PartitionId)
@@ -285,9 +285,9 @@ func (b *builder) changePartition(r *wire.PartitionChangeRecord) error {
 	return nil
 }
 
-// merge returns the partition after a change record; null lists and defaults in
+// Merge returns the partition after a change record; null lists and defaults in
 // the record leave what is. The lists of the result may alias the record's.
-func (p Partition) merge(r *wire.PartitionChangeRecord) Partition {
+func (p Partition) Merge(r *wire.PartitionChangeRecord) Partition {
 	q := *p.Placement
 	if r.Isr != nil {
 		q.ISR = r.Isr
