@@ -85,7 +85,7 @@ func (s *Set) Value(scope Scope, name string, l Layers) (value string, null bool
 
 // Synonyms returns every layer's value for a key, the effective one first, as Kafka lists them: the
 // resource's own, and then those of the broker key that it falls back to and of its alternates, from
-// the first on that has the broker key's own name.
+// the first on that has the broker key's own name. A group key without a broker key lists its default.
 func (s *Set) Synonyms(scope Scope, name string, l Layers) []Synonym {
 	k, ok := s.Lookup(scope, name)
 	if !ok {
@@ -100,6 +100,9 @@ func (s *Set) Synonyms(scope Scope, name string, l Layers) []Synonym {
 			syns = append(syns, Synonym{name, v, resourceSource(scope)})
 		}
 		if len(k.Synonyms) == 0 {
+			if scope == Group && !k.Null {
+				syns = append(syns, Synonym{name, k.Default, Default})
+			}
 			return syns
 		}
 		name = k.Synonyms[0]
