@@ -56,8 +56,9 @@ func newBuffers(limit int64) *buffers {
 	return &buffers{limit: limit, pools: make([]sync.Pool, len(sizes))}
 }
 
-// get returns a buffer of at least n bytes, or nil when that would go beyond the budget.
-func (p *buffers) get(n int) *buffer {
+// get returns a buffer of at least n bytes in exchange for from (which may be nil, and stays the
+// caller's until it is put), or nil when the budget is used up by others.
+func (p *buffers) get(n int, from *buffer) *buffer {
 	class, size := 2, normal
 	if n != normal {
 		class, _ = slices.BinarySearch(sizes, n)
@@ -68,9 +69,15 @@ func (p *buffers) get(n int) *buffer {
 		}
 	}
 	// As Kafka's pool it goes over the limit by at most one buffer, so that no request is too large for it.
-	if size > tiny && p.used.Add(int64(size))-int64(size) >= p.limit {
-		p.used.Add(-int64(size))
-		return nil
+	if size > tiny {
+		others := p.used.Add(int64(size)) - int64(size)
+		if from != nil && len(from.b) > tiny {
+			others -= int64(len(from.b))
+		}
+		if others >= p.limit {
+			p.used.Add(-int64(size))
+			return nil
+		}
 	}
 	if class >= 0 {
 		if b, _ := p.pools[class].Get().(*buffer); b != nil {

@@ -222,14 +222,14 @@ func (c *conn) space() ([]byte, error) {
 	}
 	switch {
 	case c.in == nil:
-		if c.in = pool.get(need); c.in == nil {
-			c.in = pool.get(tiny)
+		if c.in = pool.get(need, nil); c.in == nil {
+			c.in = pool.get(tiny, nil)
 		}
 	case len(c.in.b)-c.r >= need:
 	case len(c.in.b) >= need:
 		c.compact()
 	default:
-		if b := pool.get(need); b != nil {
+		if b := pool.get(need, c.in); b != nil {
 			c.move(b)
 		} else if c.compact(); have == len(c.in.b) {
 			return nil, errBudget
@@ -290,9 +290,9 @@ func (c *conn) rest() {
 			c.in, c.r, c.w = nil, 0, 0
 		}
 	case have <= tiny && len(c.in.b) > tiny:
-		c.move(c.s.buffers.get(tiny))
+		c.move(c.s.buffers.get(tiny, c.in))
 	case have <= small && len(c.in.b) > small:
-		if b := c.s.buffers.get(small); b != nil {
+		if b := c.s.buffers.get(small, c.in); b != nil {
 			c.move(b)
 		}
 	}
@@ -313,7 +313,8 @@ func (c *conn) awaitBudget() error {
 	if b.used.Load() < b.limit {
 		return nil
 	}
-	t := time.NewTimer(c.s.budgetPatience)
+	// Whoever stalls is closed before those who wait.
+	t := time.NewTimer(3 * c.s.budgetPatience)
 	defer t.Stop()
 	select {
 	case <-freed:
@@ -534,6 +535,7 @@ func (c *conn) flush() error {
 	}
 	if done > 0 {
 		ready := w.out[:done]
+		c.lighten(ready)
 		err := c.send(&w.sender, ready)
 		for _, r := range ready {
 			r.Release()
@@ -560,6 +562,21 @@ func (c *conn) flush() error {
 	c.parking = true
 	go k.loop()
 	return nil
+}
+
+// lighten gives the read buffer back before replies are sent that the peer may be slow to take.
+func (c *conn) lighten(replies []*rpc.Reply) {
+	if c.r < c.w || c.in == nil || len(c.work.calls) > 0 {
+		return
+	}
+	size := 0
+	for _, r := range replies {
+		size += r.Size()
+	}
+	if size > gathered {
+		c.s.buffers.put(c.in)
+		c.in, c.r, c.w = nil, 0, 0
+	}
 }
 
 // awaitRoom waits until the completer has fewer replies outstanding.

@@ -45,9 +45,9 @@ type Config struct {
 	Limits Limits
 	// DrainTimeout is how long a stop waits for the replies that are owed; default 2 s.
 	DrainTimeout time.Duration
-	// BudgetPatience is how long a connection waits for memory of the common budget before it is
-	// closed, and how long it may keep memory for a request of which nothing more comes while
-	// others wait; default 10 s.
+	// BudgetPatience is how long a connection may keep memory while nothing of its request comes or
+	// of its reply goes and others wait for the common budget; default 10 s. Those are closed when
+	// they have waited three times as long.
 	BudgetPatience time.Duration
 }
 
@@ -105,7 +105,8 @@ type Server struct {
 	warnings    bucket
 	connections atomic.Uint64 // ids given
 
-	ctx      context.Context // of the handlers
+	ctx      context.Context // of the handlers; ends when a drain does
+	cancel   context.CancelFunc
 	stopping atomic.Bool
 	stopped  chan struct{}  // closed when a stop begins
 	killed   chan struct{}  // closed when a stop waits no longer
@@ -152,6 +153,7 @@ func New(cfg Config, table rpc.Table, log *slog.Logger, reg prometheus.Registere
 		stopped:   make(chan struct{}), killed: make(chan struct{}),
 		conns: map[*conn]struct{}{},
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.works.New = func() any { return new(work) }
 	s.replies.New = func() any { return new(rpc.Reply) }
 	s.completers.New = func() any { return newCompleter() }
@@ -202,9 +204,7 @@ func (s *Server) closeListeners() {
 // DrainTimeout, and returns when every connection is closed. Listen comes before it, and it runs once.
 // The context of handlers ends when the drain does.
 func (s *Server) Run(ctx context.Context) error {
-	handlers, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	s.ctx = handlers
+	defer s.cancel()
 	var own sync.WaitGroup
 	for _, l := range s.listeners {
 		for _, n := range l.sockets {
@@ -227,7 +227,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ended:
 	case <-t.C:
 		close(s.killed)
-		cancel()
+		s.cancel()
 		s.each(func(c *conn) {
 			c.cause.CompareAndSwap(nil, &closing{reason: "server stopped before everything was answered", quiet: true})
 			c.nc.Close()

@@ -42,7 +42,7 @@ func (s *Server) sweep(now time.Time) {
 			if c.sending.Load() || state != stateBusy {
 				expired = append(expired, c)
 			}
-		case waited && state == statePartial && silent > s.budgetPatience:
+		case waited && (state == statePartial || c.sending.Load()) && silent > s.budgetPatience:
 			stalled = append(stalled, c)
 		case state == stateIdle && silent > settled && c.raw != nil:
 			rest = append(rest, c)
@@ -56,7 +56,7 @@ func (s *Server) sweep(now time.Time) {
 		}
 	}
 	for _, c := range stalled {
-		c.cause.CompareAndSwap(nil, &closing{reason: "its request stopped half-way while others wait for the memory", count: s.metrics.refused.budget})
+		c.cause.CompareAndSwap(nil, &closing{reason: "it stopped in the middle of a request or a reply while others wait for the memory; see queued.max.request.bytes", count: s.metrics.refused.budget})
 		c.nc.Close()
 	}
 	for _, c := range rest {
