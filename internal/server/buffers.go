@@ -40,6 +40,9 @@ var sizes = func() []int {
 	return s
 }()
 
+// classOfNormal is the index of normal in sizes.
+const classOfNormal = 2
+
 // buffers hands out buffers by size class within a budget for the process. A buffer is used by one
 // goroutine at a time and given back only when no system call refers to it any more.
 type buffers struct {
@@ -47,27 +50,21 @@ type buffers struct {
 	used  atomic.Int64
 	pools []sync.Pool
 
+	privilege chan struct{} // holds a value while a connection may go over the limit
+
 	waiting atomic.Int32
 	mu      sync.Mutex // guards freed
 	freed   chan struct{}
 }
 
 func newBuffers(limit int64) *buffers {
-	return &buffers{limit: limit, pools: make([]sync.Pool, len(sizes))}
+	return &buffers{limit: limit, privilege: make(chan struct{}, 1), pools: make([]sync.Pool, len(sizes))}
 }
 
 // get returns a buffer of at least n bytes in exchange for from (which may be nil, and stays the
 // caller's until it is put), or nil when the budget is used up by others.
 func (p *buffers) get(n int, from *buffer) *buffer {
-	class, size := 2, normal
-	if n != normal {
-		class, _ = slices.BinarySearch(sizes, n)
-		if class == len(sizes) {
-			class, size = -1, n
-		} else {
-			size = sizes[class]
-		}
-	}
+	class, size := classOf(n)
 	// As Kafka's pool it goes over the limit by at most one buffer, so that no request is too large for it.
 	if size > tiny {
 		others := p.used.Add(int64(size)) - int64(size)
@@ -79,12 +76,38 @@ func (p *buffers) get(n int, from *buffer) *buffer {
 			return nil
 		}
 	}
+	return p.take(class, size)
+}
+
+// force returns a buffer of at least n bytes whatever the budget says. Only who has put a value into
+// privilege may call it, so that the wait for memory is never mutual.
+func (p *buffers) force(n int) *buffer {
+	class, size := classOf(n)
+	if size > tiny {
+		p.used.Add(int64(size))
+	}
+	return p.take(class, size)
+}
+
+func (p *buffers) take(class, size int) *buffer {
 	if class >= 0 {
 		if b, _ := p.pools[class].Get().(*buffer); b != nil {
 			return b
 		}
 	}
 	return &buffer{make([]byte, size), class}
+}
+
+// classOf returns the class of buffers that hold n bytes, and their size.
+func classOf(n int) (class, size int) {
+	if n == normal {
+		return classOfNormal, normal
+	}
+	class, _ = slices.BinarySearch(sizes, n)
+	if class == len(sizes) {
+		return -1, n
+	}
+	return class, sizes[class]
 }
 
 // put takes a buffer back.

@@ -50,18 +50,19 @@ type conn struct {
 	ip       netip.Addr      // invalid when the peer has none
 
 	// The reader's own.
-	readFn  func(fd uintptr) bool // tryRead, made once
-	readErr error
-	in      *buffer // what was read and not yet handled; nil while idle
-	r, w    int     // in.b[r:w] has bytes
-	work    *work   // nil while idle
-	want    int     // how much the next read shall take
-	trust   int     // size of the last large frame
-	now     time.Time
-	parking bool  // comp was set and may still be
-	fresh   bool  // nothing was handled on this goroutine's stack
-	broken  bool  // a handler panicked
-	wakes   uint8 // up to youngWakes
+	readFn     func(fd uintptr) bool // tryRead, made once
+	readErr    error
+	in         *buffer // what was read and not yet handled; nil while idle
+	r, w       int     // in.b[r:w] has bytes
+	work       *work   // nil while idle
+	want       int     // how much the next read shall take
+	trust      int     // size of the last large frame
+	now        time.Time
+	parking    bool  // comp was set and may still be
+	privileged bool  // may go over the budget until its frame is complete
+	fresh      bool  // nothing was handled on this goroutine's stack
+	broken     bool  // a handler panicked
+	wakes      uint8 // up to youngWakes
 
 	active  atomic.Int64            // when bytes last came or went, Unix nanoseconds
 	mute    atomic.Int64            // not to be read before, Unix nanoseconds (KIP-219)
@@ -80,6 +81,7 @@ const (
 	stateIdle                 // waiting for the first byte of a frame on a stack that has worked
 	stateFresh                // the same on a stack that has not
 	statePartial              // waiting for the rest of a frame
+	stateStarved              // waiting for memory
 )
 
 // work is what a connection needs while it has something to do, and gives back when it waits.
@@ -231,6 +233,8 @@ func (c *conn) space() ([]byte, error) {
 	default:
 		if b := pool.get(need, c.in); b != nil {
 			c.move(b)
+		} else if c.privileged {
+			c.move(pool.force(need))
 		} else if c.compact(); have == len(c.in.b) {
 			return nil, errBudget
 		}
@@ -316,8 +320,12 @@ func (c *conn) awaitBudget() error {
 	// Whoever stalls is closed before those who wait.
 	t := time.NewTimer(3 * c.s.budgetPatience)
 	defer t.Stop()
+	c.state.Store(stateStarved)
 	select {
 	case <-freed:
+		return nil
+	case b.privilege <- struct{}{}:
+		c.privileged = true
 		return nil
 	case <-t.C:
 		return &closing{
@@ -326,6 +334,14 @@ func (c *conn) awaitBudget() error {
 		}
 	case <-c.s.stopped:
 		return errStopped
+	}
+}
+
+// resign lets another connection go over the budget.
+func (c *conn) resign() {
+	if c.privileged {
+		c.privileged = false
+		<-c.s.buffers.privilege
 	}
 }
 
@@ -354,6 +370,9 @@ func (c *conn) serve() error {
 	for {
 		api, err := c.collect()
 		if len(w.calls) == 0 {
+			if c.w-c.r < normal {
+				c.resign()
+			}
 			if e := c.flush(); e != nil {
 				return e
 			}
@@ -687,6 +706,7 @@ func (c *conn) finish(err error) {
 		drop(w.out)
 		w.run, w.calls, w.out = w.run[:0], w.calls[:0], w.out[:0]
 	}
+	c.resign()
 	c.r, c.w = 0, 0
 	if c.broken {
 		// The handler may have left its memory half done, and what refers to the buffer: both are

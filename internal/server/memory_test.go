@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"os"
@@ -109,3 +110,28 @@ type memAddr struct{}
 
 func (memAddr) Network() string { return "memory" }
 func (memAddr) String() string  { return "memory" }
+
+// scripted is a connection on which chunks arrive, and then its end.
+type scripted struct {
+	memConn
+	chunks  [][]byte
+	written bytes.Buffer
+	once    sync.Once
+	ended   chan struct{}
+}
+
+func (c *scripted) Read(p []byte) (int, error) {
+	for len(c.chunks) > 0 && len(c.chunks[0]) == 0 {
+		c.chunks = c.chunks[1:]
+	}
+	if len(c.chunks) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, c.chunks[0])
+	c.chunks[0] = c.chunks[0][n:]
+	return n, nil
+}
+
+func (c *scripted) Write(p []byte) (int, error)     { return c.written.Write(p) }
+func (c *scripted) SetReadDeadline(time.Time) error { return nil }
+func (c *scripted) Close() error                    { c.once.Do(func() { close(c.ended) }); return nil }

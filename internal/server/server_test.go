@@ -1,11 +1,11 @@
 package server
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -584,29 +584,26 @@ func FuzzFrames(f *testing.F) {
 	f.Add(frame(toyEcho, 3, 1, []byte("x")), uint16(3))
 	f.Add(append(frame(apiVersions, 9, 1, nil), frame(toyRun, 1, 2, nil)...), uint16(20))
 	f.Add([]byte{0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0}, uint16(1))
-	r := start(f, func(c *Config) {
-		c.SocketRequestMaxBytes = 1 << 16
-		c.QueuedMaxRequestBytes = 1 << 30
-	})
-	delete(r.toys.table, toyPanic)
+	toys := newToys()
+	delete(toys.table, toyPanic)
+	delete(toys.table, toyBlock)
+	delete(toys.table, toyMute)
+	delete(toys.table, toyRanges)
+	s := New(Config{SocketRequestMaxBytes: 1 << 16, Listeners: []Listener{{Name: "X"}}}, toys, slog.New(slog.DiscardHandler), noRegistry{})
 	f.Fuzz(func(t *testing.T, b []byte, split uint16) {
-		nc, peer := net.Pipe()
-		defer nc.Close()
-		r.s.listeners[0].admit(peer)
-		go func() {
-			at := int(split) % (len(b) + 1)
-			nc.Write(b[:at])
-			nc.Write(b[at:])
-			nc.Write(frame(toyPanic, 3, 77, nil))
-		}()
-		nc.SetDeadline(time.Now().Add(100 * time.Millisecond))
-		var got bytes.Buffer
-		io.Copy(&got, nc)
-		for rest := got.Bytes(); len(rest) > 0; {
-			if len(rest) < 4 || len(rest) < 4+int(binary.BigEndian.Uint32(rest)) {
+		at := int(split) % (len(b) + 1)
+		c := &scripted{chunks: [][]byte{b[:at], b[at:]}, ended: make(chan struct{})}
+		s.listeners[0].admit(c)
+		<-c.ended
+		s.wg.Wait()
+		for rest := c.written.Bytes(); len(rest) > 0; {
+			if len(rest) < 8 || len(rest) < 4+int(binary.BigEndian.Uint32(rest)) {
 				t.Fatalf("half a reply: %q", rest)
 			}
 			rest = rest[4+int(binary.BigEndian.Uint32(rest)):]
+		}
+		if used := s.buffers.used.Load(); used != 0 {
+			t.Fatalf("%d bytes of the budget are still taken", used)
 		}
 	})
 }
