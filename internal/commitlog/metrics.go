@@ -1,0 +1,47 @@
+package commitlog
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the counters of one log directory, labelled by its path.
+type metrics struct {
+	appends, bytes, fsyncs, checkpoints, recovered, deleted prometheus.Counter
+	latency                                                 prometheus.Histogram
+	full                                                    prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer, dir string) (*metrics, error) {
+	labels := prometheus.Labels{"directory": dir}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "klamm", Subsystem: "log", Name: name, Help: help, ConstLabels: labels})
+	}
+	m := &metrics{
+		appends:     counter("appends_total", "Appends that wrote something."),
+		bytes:       counter("append_bytes_total", "Bytes appended to logs."),
+		fsyncs:      counter("fsyncs_total", "Calls that made logs durable."),
+		checkpoints: counter("checkpoints_total", "Units written to the journal."),
+		recovered:   counter("recovered_bytes_total", "Bytes read to recover logs after a crash."),
+		deleted:     counter("deleted_segments_total", "Segments deleted by retention or log start."),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "klamm", Subsystem: "log", Name: "fsync_seconds",
+			Help: "How long a call took that made logs durable.", ConstLabels: labels,
+			Buckets: []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}}),
+		full: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "klamm", Subsystem: "log", Name: "directory_full", Help: "1 while appends are refused because the file system is full.", ConstLabels: labels}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.appends, m.bytes, m.fsyncs, m.checkpoints, m.recovered, m.deleted, m.latency, m.full} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) flushed(d time.Duration) {
+	m.fsyncs.Inc()
+	m.latency.Observe(d.Seconds())
+}
