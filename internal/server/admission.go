@@ -100,7 +100,7 @@ func (a *admission) enter(ip netip.Addr, internal bool, now time.Time) (time.Dur
 	if ip.IsValid() {
 		limit, ok := a.limits.MaxConnectionsPerIPOverrides[ip]
 		if !ok {
-			if limit = a.limits.MaxConnectionsPerIP; limit <= 0 {
+			if limit = a.limits.MaxConnectionsPerIP; limit == 0 {
 				limit = math.MaxInt
 			}
 		}
@@ -108,7 +108,7 @@ func (a *admission) enter(ip netip.Addr, internal bool, now time.Time) (time.Dur
 			return 0, refusedIP
 		}
 	}
-	if a.limits.MaxConnections > 0 && a.total >= a.limits.MaxConnections {
+	if a.limits.MaxConnections != 0 && a.total >= a.limits.MaxConnections {
 		return 0, crowded
 	}
 	// Brokers are not held up (KIP-612).

@@ -61,7 +61,7 @@ type Listener struct {
 	Internal bool
 }
 
-// Limits bound the connections. Zero means no limit.
+// Limits bound the connections. Zero means no limit, a negative number allows none.
 type Limits struct {
 	// MaxConnections is the most connections of all listeners. At the limit nothing is accepted, but
 	// on internal listeners, where the connection that is silent for longest on the others makes
