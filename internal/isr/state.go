@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/klamm/klamm/internal/code"
 )
 
 // Partition is what the controller decided, as the metadata log holds it.
@@ -27,19 +29,36 @@ type Member struct {
 	BrokerEpoch int64
 }
 
-// Change is a new ISR to ask the controller for, by AlterPartition.
+// Change is a new ISR to ask the controller for, by AlterPartition. It is in the
+// order of the replicas.
 type Change struct {
 	LeaderEpoch, PartitionEpoch int32
 	ISR                         []Member
 }
 
+func (c *Change) has(id int32) bool {
+	return c != nil && slices.ContainsFunc(c.ISR, func(m Member) bool { return m.ID == id })
+}
+
+// Fetch is what a follower's fetch tells its leader.
+type Fetch struct {
+	// Replica is the follower's broker id.
+	Replica int32
+	// LeaderEpoch is the epoch that the follower follows; it has to be the leader's own.
+	LeaderEpoch int32
+	// BrokerEpoch is the follower's, -1 when it does not tell (before KIP-903).
+	BrokerEpoch int64
+	// Offset is where it reads on: it has everything before.
+	Offset int64
+}
+
 // follower is what the leader knows of one other replica.
 type follower struct {
 	id          int32
-	end         int64 // its log end, as its last fetch told; -1 before the first in this leader epoch
-	brokerEpoch int64
+	end         int64     // its log end, as its last fetch told; -1 before the first in this leader epoch
+	brokerEpoch int64     // of that fetch
 	caughtUp    time.Time // when it last had everything that was there
-	// lastEnd and lastFetch are the leader's end and the time at the fetch before, to see that it keeps up with a moving end.
+	// lastEnd and lastFetch are the leader's end and the time at the last fetch, by which the next one shows that it keeps up with a moving end.
 	lastEnd   int64
 	lastFetch time.Time
 }
@@ -49,7 +68,7 @@ type State struct {
 	self       int32
 	part       Partition
 	followers  []follower
-	pending    []int32 // the ISR that was asked for and not answered yet; nil when none
+	pending    *Change // asked for and not answered yet; nil when none
 	epochStart int64   // log end when this leader epoch began
 	watermark  int64
 	maxLag     time.Duration
@@ -71,7 +90,7 @@ func (s *State) LeaderEpoch() int32 { return s.part.LeaderEpoch }
 // Watermark returns the high watermark: the offset below which every in-sync replica has the log.
 func (s *State) Watermark() int64 { return s.watermark }
 
-// ISR returns the committed in-sync replicas; the caller does not change it.
+// ISR returns the committed in-sync replicas, whoever leads; the caller does not change it.
 func (s *State) ISR() []int32 { return s.part.ISR }
 
 // Replicas returns how many replicas the partition has.
@@ -120,22 +139,38 @@ func (s *State) Become(p Partition, end int64, now time.Time) (newLeadership boo
 	return epochMoved
 }
 
-// Fetched notes that a follower fetched at offset in the current leader epoch,
-// while the leader's log ended at end. It reports whether the replica belongs to this partition.
-func (s *State) Fetched(id int32, brokerEpoch, offset, end int64, now time.Time) bool {
-	f := s.follower(id)
-	if f == nil || !s.Leading() {
-		return false
+// Fetched notes a follower's fetch while the leader's log ended at end. Only a
+// fetch that is read by the leader's epoch counts, and one of an earlier life of
+// the follower does not: its disk may have lost since what it told then (KIP-903).
+//
+//	code.NotLeaderOrFollower  this broker does not lead, or the follower has registered anew since
+//	code.FencedLeaderEpoch    the follower follows an earlier leader, or does not say which
+//	code.UnknownLeaderEpoch   it follows a later one, or is no replica as far as is known here
+func (s *State) Fetched(q Fetch, end int64, now time.Time) error {
+	switch {
+	case !s.Leading():
+		return code.NotLeaderOrFollower
+	case q.LeaderEpoch < s.part.LeaderEpoch:
+		return code.FencedLeaderEpoch
+	case q.LeaderEpoch > s.part.LeaderEpoch:
+		return code.UnknownLeaderEpoch
+	}
+	f := s.follower(q.Replica)
+	if f == nil {
+		return code.UnknownLeaderEpoch
+	}
+	if q.BrokerEpoch >= 0 && q.BrokerEpoch < f.brokerEpoch {
+		return code.NotLeaderOrFollower
 	}
 	switch {
-	case offset >= end:
+	case q.Offset >= end:
 		f.caughtUp = now
-	case f.lastEnd >= 0 && offset >= f.lastEnd && f.lastFetch.After(f.caughtUp):
+	case f.lastEnd >= 0 && q.Offset >= f.lastEnd && f.lastFetch.After(f.caughtUp):
 		f.caughtUp = f.lastFetch // it has all that was there at its fetch before
 	}
-	f.end, f.brokerEpoch = offset, brokerEpoch
+	f.end, f.brokerEpoch = q.Offset, q.BrokerEpoch
 	f.lastEnd, f.lastFetch = end, now
-	return true
+	return nil
 }
 
 // Advance moves the high watermark as far as the rules allow; own is how far
@@ -148,7 +183,7 @@ func (s *State) Advance(own int64) bool {
 	to := own
 	for i := range s.followers {
 		f := &s.followers[i]
-		if slices.Contains(s.part.ISR, f.id) || slices.Contains(s.pending, f.id) {
+		if slices.Contains(s.part.ISR, f.id) || s.pending.has(f.id) {
 			to = min(to, f.end)
 		}
 	}
@@ -159,7 +194,9 @@ func (s *State) Advance(own int64) bool {
 	return true
 }
 
-// Follow sets the watermark of a follower: what the leader told, but not beyond own, its log's end.
+// Follow sets the watermark of a follower: what the leader told, but not beyond
+// own, its log's end. It never moves back, though the leader's may be behind: a
+// new leader learns what is committed only from fetches. It reports whether it moved.
 func (s *State) Follow(leaderWatermark, own int64) bool {
 	to := min(leaderWatermark, own)
 	if s.Leading() || to <= s.watermark {
@@ -169,47 +206,59 @@ func (s *State) Follow(leaderWatermark, own int64) bool {
 	return true
 }
 
-// Cut sets the watermark back after the log was truncated or reset to end.
+// Cut sets the watermark back after the log was truncated or reset to end. Only a
+// follower that had lost committed records, or an unclean election, gets there.
 func (s *State) Cut(end int64) { s.watermark = min(s.watermark, end) }
 
 // Raise lifts the watermark to the log's start where that moved beyond it (DeleteRecords, full reset).
 func (s *State) Raise(start int64) { s.watermark = max(s.watermark, start) }
 
-// Propose returns the change of the ISR that is due, or nil. Whoever caught up
-// in this epoch, up to the watermark and to the epoch's start, joins; whoever
-// has not had everything for longer than the allowed lag leaves. Only one
-// change is under way at a time; it counts as proposed until Resolve or Become.
+// Propose returns the change of the ISR that is due, or nil. selfEpoch is the own
+// broker epoch. Whoever fetched in this leader epoch, from the watermark and from
+// the epoch's start on at least, joins, unless it lags; whoever has not had
+// everything for longer than the allowed lag leaves. The ends of those who lag are
+// not looked at: at the end of a partition at rest a dead follower stands level.
+//
+// Only one change is under way at a time. The watermark waits for its members
+// until Become tells what came of it, or Refused that nothing did.
 func (s *State) Propose(selfEpoch int64, now time.Time) *Change {
 	if !s.Leading() || s.pending != nil {
 		return nil
 	}
-	var isr []int32
-	members := []Member{}
-	for _, id := range s.part.Replicas {
-		f := s.follower(id)
-		in := slices.Contains(s.part.ISR, id)
-		switch {
-		case id == s.self:
-			members = append(members, Member{id, selfEpoch})
-		case f == nil:
-			continue
-		case in && now.Sub(f.caughtUp) <= s.maxLag, !in && f.end >= s.watermark && f.end >= s.epochStart && f.end >= 0:
-			members = append(members, Member{id, f.brokerEpoch})
-		default:
-			continue
-		}
-		isr = append(isr, id)
+	due := false
+	for i := range s.followers {
+		f := &s.followers[i]
+		due = due || s.belongs(f, now) != slices.Contains(s.part.ISR, f.id)
 	}
-	if len(isr) == len(s.part.ISR) && !slices.ContainsFunc(isr, func(id int32) bool { return !slices.Contains(s.part.ISR, id) }) {
+	if !due {
 		return nil
 	}
-	s.pending = isr
-	return &Change{LeaderEpoch: s.part.LeaderEpoch, PartitionEpoch: s.part.PartitionEpoch, ISR: members}
+	c := &Change{LeaderEpoch: s.part.LeaderEpoch, PartitionEpoch: s.part.PartitionEpoch}
+	for _, id := range s.part.Replicas {
+		if id == s.self {
+			c.ISR = append(c.ISR, Member{id, selfEpoch})
+		} else if f := s.follower(id); s.belongs(f, now) {
+			c.ISR = append(c.ISR, Member{id, f.brokerEpoch})
+		}
+	}
+	s.pending = c
+	return c
 }
 
-// Refused forgets a proposed change that the controller did not take.
+// belongs says whether a follower is to be in the ISR.
+func (s *State) belongs(f *follower, now time.Time) bool {
+	if now.Sub(f.caughtUp) > s.maxLag {
+		return false
+	}
+	return slices.Contains(s.part.ISR, f.id) || f.end >= 0 && f.end >= s.watermark && f.end >= s.epochStart
+}
+
+// Refused forgets a proposed change that was certainly not made and never will be:
+// the controller said so (INELIGIBLE_REPLICA, OPERATION_NOT_ATTEMPTED). After a
+// lost answer the change may have been made, so it stays, is sent again, and ends
+// with Become.
 func (s *State) Refused(c *Change) {
-	if c.LeaderEpoch == s.part.LeaderEpoch && c.PartitionEpoch == s.part.PartitionEpoch {
+	if s.pending == c {
 		s.pending = nil
 	}
 }
@@ -232,5 +281,9 @@ func (s *State) follower(id int32) *follower {
 
 // String shows the state for tests and logs.
 func (s *State) String() string {
-	return fmt.Sprintf("leader=%d epoch=%d/%d isr=%v pending=%v hw=%d", s.part.Leader, s.part.LeaderEpoch, s.part.PartitionEpoch, s.part.ISR, s.pending, s.watermark)
+	pending := "none"
+	if s.pending != nil {
+		pending = fmt.Sprint(s.pending.ISR)
+	}
+	return fmt.Sprintf("leader=%d epoch=%d/%d isr=%v pending=%s hw=%d", s.part.Leader, s.part.LeaderEpoch, s.part.PartitionEpoch, s.part.ISR, pending, s.watermark)
 }
