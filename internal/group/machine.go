@@ -140,6 +140,9 @@ func (m *Machine) NextExpiry() time.Time { return m.deadlines.next() }
 // Len returns the number of groups.
 func (m *Machine) Len() int { return len(m.groups) }
 
+// Idle says that the machine holds nothing: a fresh one is as good.
+func (m *Machine) Idle() bool { return len(m.groups) == 0 && len(m.foreign) == 0 }
+
 // Stats returns the counts so far.
 func (m *Machine) Stats() Stats { return m.stats }
 
