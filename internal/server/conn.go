@@ -149,6 +149,7 @@ func (c *conn) run() {
 // fill waits for bytes and reads some.
 func (c *conn) fill() error {
 	if until := c.mute.Load(); until > 0 {
+		c.rest()
 		if err := c.sleep(time.Until(time.Unix(0, until))); err != nil {
 			return err
 		}
@@ -174,6 +175,7 @@ func (c *conn) fill() error {
 			if c.s.stopping.Load() {
 				return errStopped
 			}
+			c.want = c.least()
 			return errKicked
 		default:
 			return err
@@ -625,7 +627,7 @@ func (c *conn) awaitRoom(k *completer) error {
 func (c *conn) send(o *sender, replies []*rpc.Reply) error {
 	c.sending.Store(true)
 	defer c.sending.Store(false)
-	o.begin(c.nc, c.raw)
+	o.begin(c.nc, c.raw, &c.s.gathers)
 	var last error
 	var throttle time.Duration
 	for _, r := range replies {
@@ -670,7 +672,7 @@ func (w *work) reply(s *Server) *rpc.Reply {
 
 // keep keeps a reply for reuse whose ranges are released.
 func (w *work) keep(s *Server, r *rpc.Reply) {
-	if cap(r.Buf) <= mostKept && len(w.free) < mostCalls {
+	if cap(r.Buf) <= mostKept && len(w.free) < mostFree {
 		r.Reset()
 		w.free = append(w.free, r)
 		return
@@ -678,8 +680,11 @@ func (w *work) keep(s *Server, r *rpc.Reply) {
 	s.recycle(r)
 }
 
-// mostKept is the capacity of the largest reply that is kept for reuse.
-const mostKept = 64 << 10
+// mostKept is the capacity of the largest reply that is kept for reuse, and mostFree how many work keeps.
+const (
+	mostKept = 16 << 10
+	mostFree = 64
+)
 
 // finish ends the connection for the reason err.
 func (c *conn) finish(err error) {

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 
 	"github.com/klamm/klamm/internal/disk"
@@ -23,26 +24,30 @@ const (
 // sender sends replies in as few system calls as it can. It belongs to the goroutine that owns the
 // writing side of a connection at the moment.
 type sender struct {
-	nc  net.Conn
-	raw syscall.RawConn // nil when the connection is no socket
+	nc   net.Conn
+	raw  syscall.RawConn // nil when the connection is no socket
+	pool *sync.Pool      // of *[gathered]byte
 
-	buf  []byte   // copies; its capacity is gathered, and it never moves while pieces point into it
-	iov  [][]byte // what is to be sent, in order
-	tail bool     // the last piece ends where buf ends
-	sent int64    // bytes written since the last begin
+	mem  *[gathered]byte // from pool; nil until something is copied
+	buf  []byte          // copies, in mem
+	iov  [][]byte        // what is to be sent, in order
+	tail bool            // the last piece ends where buf ends
+	sent int64           // bytes written since the last begin
 	sys  sysSender
 }
 
 // begin makes the sender write to a connection.
-func (o *sender) begin(nc net.Conn, raw syscall.RawConn) {
-	o.nc, o.raw, o.sent = nc, raw, 0
-	o.drop()
+func (o *sender) begin(nc net.Conn, raw syscall.RawConn, pool *sync.Pool) {
+	o.nc, o.raw, o.pool, o.sent = nc, raw, pool, 0
 }
 
-// end forgets the connection and what has not been sent.
+// end forgets the connection and what has not been sent, and gives its memory back.
 func (o *sender) end() {
 	o.drop()
-	o.nc, o.raw = nil, nil
+	if o.mem != nil {
+		o.pool.Put(o.mem)
+	}
+	o.nc, o.raw, o.mem, o.buf = nil, nil, nil, nil
 }
 
 func (o *sender) drop() {
@@ -102,8 +107,9 @@ func (o *sender) bytes(b []byte) error {
 
 // fits makes sure that n more bytes can be copied, when there is room at all.
 func (o *sender) fits(n int) bool {
-	if o.buf == nil {
-		o.buf = make([]byte, 0, gathered)
+	if o.mem == nil {
+		o.mem = o.pool.Get().(*[gathered]byte)
+		o.buf = o.mem[:0]
 	}
 	return len(o.buf)+n <= cap(o.buf) && (o.tail || len(o.iov) < mostPieces)
 }

@@ -101,6 +101,7 @@ type Server struct {
 	works       sync.Pool // *work
 	replies     sync.Pool // *rpc.Reply
 	completers  sync.Pool // *completer
+	gathers     sync.Pool // *[gathered]byte
 	admission   *admission
 	warnings    bucket
 	connections atomic.Uint64 // ids given
@@ -156,6 +157,7 @@ func New(cfg Config, table rpc.Table, log *slog.Logger, reg prometheus.Registere
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.works.New = func() any { return new(work) }
 	s.replies.New = func() any { return new(rpc.Reply) }
+	s.gathers.New = func() any { return new([gathered]byte) }
 	s.completers.New = func() any { return newCompleter() }
 	for _, l := range cfg.Listeners {
 		s.listeners = append(s.listeners, newListener(s, l, table))

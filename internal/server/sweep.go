@@ -5,8 +5,9 @@ import "time"
 const (
 	// sweepEvery is how often all connections are looked at.
 	sweepEvery = 5 * time.Second
-	// settled is after how long an idle connection changes to a fresh goroutine, once: the stack that
-	// its work has grown is not kept.
+	// settled is after how long an idle connection changes to a fresh goroutine and forgets how much it
+	// used to read, once: the stack that its work has grown is not kept, nor, where the wait itself
+	// needs a buffer, a large one.
 	settled = 10 * time.Second
 )
 
@@ -44,7 +45,7 @@ func (s *Server) sweep(now time.Time) {
 			}
 		case waited && (state == statePartial || c.sending.Load()) && silent > s.budgetPatience:
 			stalled = append(stalled, c)
-		case state == stateIdle && silent > settled && c.raw != nil:
+		case state == stateIdle && silent > settled:
 			rest = append(rest, c)
 		}
 	}
