@@ -112,6 +112,9 @@ func (c *creation) create(t *wire.CreateTopicsRequestCreatableTopic, result *wir
 		return err
 	}
 	id := c.env.newID()
+	for c.img.TopicByID(id) != nil {
+		id = c.env.newID()
+	}
 	var recs []metadata.Record
 	recs = append(recs, &wire.TopicRecord{Name: t.Name, TopicId: id})
 	for _, name := range slices.Sorted(maps.Keys(values)) {

@@ -364,13 +364,19 @@ func (q *Quorum) take() error {
 			q.log.Warn("refused a message of raft", "from", m.GetFrom(), "type", m.GetType().String(), "err", err)
 		}
 	}
-	for _, p := range queue {
-		if err := q.admit(p); err != nil {
-			return err
-		}
-	}
 	for _, f := range calls {
 		f()
+	}
+	return q.admitAll(queue)
+}
+
+// admitAll admits proposals; on an error the rest is parked, for stop to answer.
+func (q *Quorum) admitAll(queue []*proposal) error {
+	for i, p := range queue {
+		if err := q.admit(p); err != nil {
+			q.parked = append(q.parked, queue[i+1:]...)
+			return err
+		}
 	}
 	return nil
 }
@@ -391,13 +397,14 @@ func (q *Quorum) admit(p *proposal) error {
 
 // decide runs a decision and proposes its records. The error is the storage's.
 func (q *Quorum) decide(d controller.Decision, p *proposal) error {
-	last := q.raft.last
+	last := q.raft.written
 	q.env.Now = time.Now()
 	q.env.NextOffset = int64(last) + 1
 	recs, response, err := d(q.spec, &q.env)
 	item := &decided{first: last + 1, last: last, image: q.spec, p: p, out: outcome{response, err}}
 	if err == nil && len(recs) > 0 {
 		if err := q.propose(item, recs); err != nil {
+			q.decided = append(q.decided, item) // stop answers it
 			return err
 		}
 	}
@@ -418,7 +425,7 @@ func (q *Quorum) propose(item *decided, recs []metadata.Record) error {
 		framed = append(framed, recs...)
 		recs = append(framed, wire.NewEndTransactionRecord())
 	}
-	last := q.raft.last + uint64(len(recs))
+	last := q.raft.written + uint64(len(recs))
 	image, delta, err := q.spec.Apply(recs, int64(last), int32(q.term))
 	if err != nil {
 		item.out = outcome{err: fmt.Errorf("quorum: a decision's records do not fit the image: %w", err)}
@@ -442,12 +449,12 @@ func (q *Quorum) write(recs []metadata.Record) (refused, err error) {
 	for i, r := range recs {
 		from := len(arena)
 		arena = q.encode.entry(arena, r, now)
-		entries[i] = newEntry(q.raft.last+1+uint64(i), q.term, arena[from:len(arena):len(arena)])
+		entries[i] = newEntry(q.raft.written+1+uint64(i), q.term, arena[from:len(arena):len(arena)])
 	}
 	// The records are written before raft hears of them: a full disk then refuses one
 	// decision, where an entry that raft has taken can no longer be refused.
-	before := q.raft.last
-	if err := q.raft.append(entries); err != nil {
+	before := q.raft.written
+	if err := q.raft.write(entries); err != nil {
 		if errors.Is(err, disk.ErrFull) {
 			q.log.Warn("the metadata log's disk is full; refused a decision", "records", len(recs), "err", err)
 			return code.Errorf(code.KafkaStorageError, "The disk of the metadata log is full, so nothing was changed; make room and try again."), nil
@@ -579,12 +586,7 @@ func (q *Quorum) settleRole() error {
 	}
 	parked := q.parked
 	q.parked = nil
-	for _, p := range parked {
-		if err := q.admit(p); err != nil {
-			return err
-		}
-	}
-	return nil
+	return q.admitAll(parked)
 }
 
 func (q *Quorum) setStatus() {

@@ -21,7 +21,9 @@ type raftLog struct {
 	// first is the first index that raft may ask for; firstTerm is the term before it.
 	first     uint64
 	firstTerm uint64
-	last      uint64
+	// last is the last index that raft has handed over; written is the last in the log: a
+	// leader writes its proposals before raft hears of them.
+	last, written uint64
 	// tail holds the last entries, the last of them at index last.
 	tail []*raftpb.Entry
 
@@ -58,6 +60,7 @@ func openLog(log Log, snaps *snapshots, hard *raftpb.HardState, voters *raftpb.C
 		}
 	}
 	l.first, l.firstTerm, l.last = base.index+1, base.term, uint64(end-1)
+	l.written = l.last
 	if l.first <= l.last {
 		if term := uint64(log.EpochAt(int64(l.last))); term > hard.GetTerm() {
 			return nil, fmt.Errorf("quorum: the metadata log's last record is of epoch %d and quorum-state knows %d; a file of another time was put in its place", term, hard.GetTerm())
@@ -163,23 +166,40 @@ func newEntry(index, term uint64, data []byte) *raftpb.Entry {
 	return &raftpb.Entry{Index: &index, Term: &term, Type: &kind, Data: data}
 }
 
-// append writes entries, which continue the log or replace its end. Those that
-// are there already, because a leader wrote them before it proposed them, are passed over.
+// append takes entries of raft, which continue the log or replace its end. What a
+// leader wrote already is not written again.
 func (l *raftLog) append(entries []*raftpb.Entry) error {
-	for len(entries) > 0 && entries[0].GetIndex() <= l.last {
-		if term, err := l.Term(entries[0].GetIndex()); err != nil || term != entries[0].GetTerm() {
-			if err := l.truncate(entries[0].GetIndex()); err != nil {
-				return err
-			}
-			break
-		}
-		entries = entries[1:]
-	}
 	if len(entries) == 0 {
 		return nil
 	}
-	if entries[0].GetIndex() != l.last+1 {
-		return fmt.Errorf("quorum: raft gave an entry at %d for a log that ends at %d", entries[0].GetIndex(), l.last+1)
+	first := entries[0].GetIndex()
+	if first > l.last+1 {
+		return fmt.Errorf("quorum: raft gave an entry at %d for a log that ends at %d", first, l.last+1)
+	}
+	if first <= l.last {
+		if err := l.truncate(first); err != nil {
+			return err
+		}
+	}
+	have := min(uint64(len(entries)), l.written-l.last)
+	if have > 0 && uint64(l.log.EpochAt(int64(first))) != entries[0].GetTerm() {
+		if err := l.truncate(first); err != nil {
+			return err
+		}
+		have = 0
+	}
+	if err := l.write(entries[have:]); err != nil {
+		return err
+	}
+	l.last += uint64(len(entries))
+	l.tail = append(l.tail, entries...)
+	return nil
+}
+
+// write writes entries at the end of the log; raft does not see them there before append.
+func (l *raftLog) write(entries []*raftpb.Entry) error {
+	if len(entries) == 0 {
+		return nil
 	}
 	l.buf = l.buf[:0]
 	for _, e := range entries {
@@ -195,24 +215,27 @@ func (l *raftLog) append(entries []*raftpb.Entry) error {
 		place(l.buf[from:], e.GetIndex(), e.GetTerm())
 	}
 	if err := l.log.Append(l.buf); err != nil {
-		return fmt.Errorf("quorum: append to the metadata log at %d: %w", l.last+1, err)
+		return fmt.Errorf("quorum: append to the metadata log at %d: %w", l.written+1, err)
 	}
 	if cap(l.buf) > 4<<20 {
 		l.buf = nil
 	}
 	l.unsynced = true
-	l.last += uint64(len(entries))
-	l.tail = append(l.tail, entries...)
+	l.written += uint64(len(entries))
 	return nil
 }
 
+// truncate removes the entry at to and those behind it.
 func (l *raftLog) truncate(to uint64) error {
 	if err := l.log.Truncate(int64(to)); err != nil {
 		return fmt.Errorf("quorum: truncate the metadata log to %d: %w", to, err)
 	}
-	drop := l.last + 1 - to
-	l.tail = l.tail[:max(0, len(l.tail)-int(min(drop, uint64(len(l.tail)))))]
-	l.last = to - 1
+	l.written = to - 1
+	if to <= l.last {
+		drop := min(l.last+1-to, uint64(len(l.tail)))
+		l.tail = l.tail[:uint64(len(l.tail))-drop]
+		l.last = to - 1
+	}
 	l.unsynced = true
 	return nil
 }
@@ -248,7 +271,7 @@ func (l *raftLog) install(s snapshot) error {
 	if err := l.log.ResetTo(int64(s.index) + 1); err != nil {
 		return fmt.Errorf("quorum: reset the metadata log to %d: %w", s.index+1, err)
 	}
-	l.first, l.firstTerm, l.last, l.tail = s.index+1, s.term, s.index, nil
+	l.first, l.firstTerm, l.last, l.written, l.tail = s.index+1, s.term, s.index, s.index, nil
 	return nil
 }
 
