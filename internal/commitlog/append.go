@@ -132,7 +132,6 @@ type appending struct {
 	next   int64 // offset of the next record
 	bytes  int   // of the run
 	from   int64 // first offset of the run
-	count  int64
 	wrote  int64 // bytes of all runs
 	rolled bool
 	flush  bool // Options.FlushMessages is reached
@@ -140,14 +139,14 @@ type appending struct {
 }
 
 func (a *appending) all(entries []*Entry) error {
+	for _, e := range entries {
+		e.Err, e.Duplicate, e.BaseOffset, e.LastOffset, e.AppendTime = nil, false, -1, -1, -1
+	}
 	if err := a.l.shut(); err != nil {
 		return err
 	}
 	a.next = a.l.end // only appends move it, under mu
 	a.from = a.next
-	for _, e := range entries {
-		e.Err, e.Duplicate, e.BaseOffset, e.LastOffset, e.AppendTime = nil, false, -1, -1, -1
-	}
 	for _, e := range entries {
 		mark, next := len(a.sc.undo), a.next
 		first, ok := a.prepare(e)
@@ -380,7 +379,7 @@ func (l *Log) put(s *segment, pieces [][]byte, n int, o *Options, buf *[]byte) e
 // makeRoom makes space ready at the end of a hot log, in steps that double.
 func (l *Log) makeRoom(s *segment, n int, o *Options) {
 	need := s.size + int64(n)
-	if need <= s.alloc || l.appended < minIndexInterval || l.d.opt.NoPreallocation {
+	if need <= s.alloc || l.appended < l.d.opt.hot || l.d.opt.NoPreallocation {
 		return
 	}
 	f := s.h.f

@@ -56,6 +56,7 @@ type DirOptions struct {
 	NoPreallocation bool
 
 	hooks hooks
+	hot   int64 // bytes appended from which on a log is hot; 0 means 16 KiB
 }
 
 // hooks are mistakes that tests switch on to see that the crash suite finds them.
@@ -178,6 +179,7 @@ func (o DirOptions) normal() DirOptions {
 	def(&o.CheckpointBytes, 64<<20)
 	def(&o.BallastBytes, 4<<20)
 	def(&o.ReserveBytes, 1<<20)
+	def(&o.hot, 16<<10)
 	if o.RetentionCheckInterval <= 0 {
 		o.RetentionCheckInterval = 5 * time.Minute
 	}

@@ -113,6 +113,7 @@ func (d *Dir) checkpointNow(logs []*Log) error {
 			if d.Err() != nil {
 				return err
 			}
+			l.markStale()
 			continue
 		}
 		l.writeIndexes(false)
@@ -122,6 +123,13 @@ func (d *Dir) checkpointNow(logs []*Log) error {
 		return err
 	}
 	return failed
+}
+
+// markStale notes that the journal does not know all of the log.
+func (l *Log) markStale() {
+	l.st.Lock()
+	l.stale = true
+	l.st.Unlock()
 }
 
 // nameAll makes the names of the log's segments durable, also of empty ones.
@@ -205,6 +213,7 @@ func (d *Dir) write(units []captured) error {
 	j := d.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	all := units
 	for len(units) > 0 {
 		var b []byte
 		refs := map[string]unitRef{}
@@ -213,6 +222,7 @@ func (d *Dir) write(units []captured) error {
 			units = units[1:]
 			c.l.st.Lock()
 			stale := c.l.units != c.units || c.l.gone
+			c.l.stale = c.l.stale || stale
 			c.l.st.Unlock()
 			if stale {
 				continue
@@ -225,6 +235,9 @@ func (d *Dir) write(units []captured) error {
 			continue
 		}
 		if err := d.noteJournal(b, refs); err != nil {
+			for _, c := range all {
+				c.l.markStale()
+			}
 			return err
 		}
 		d.metrics.checkpoints.Add(float64(len(refs)))

@@ -240,7 +240,7 @@ func (l *Log) fits(b record.Batch, epoch int32, s *segment) error {
 
 // onlyZeros says whether nothing but zeros follows the walker's position.
 func onlyZeros(w *walker, d *Dir) (bool, error) {
-	buf := d.buffers.get(64 << 10)
+	buf := d.buffers.get(int(min(64<<10, w.end-w.pos)))
 	defer d.buffers.put(buf)
 	for pos := w.pos; pos < w.end; {
 		b := buf.b[:min(int64(len(buf.b)), w.end-pos)]
@@ -310,7 +310,7 @@ func (l *Log) copyAside(s *segment, size int64, name string) error {
 		return err
 	}
 	defer f.Close()
-	buf := l.d.buffers.get(1 << 20)
+	buf := l.d.buffers.get(int(min(1<<20, size-s.size)))
 	defer l.d.buffers.put(buf)
 	for pos := s.size; pos < size; {
 		b := buf.b[:min(int64(len(buf.b)), size-pos)]

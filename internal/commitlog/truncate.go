@@ -59,6 +59,7 @@ func (l *Log) Truncate(to int64) error {
 	}
 	l.segs = l.segs[: i+1 : i+1]
 	l.end = at
+	l.start = min(l.start, at) // the batch that held the start went as a whole
 	below := at < l.flushed
 	l.flushed, l.hw = min(l.flushed, at), min(l.hw, at)
 	l.eps = l.eps.cut(at)
@@ -167,13 +168,12 @@ func (l *Log) ResetTo(offset int64) error {
 	l.start, l.end, l.flushed, l.hw = offset, offset, offset, offset
 	l.stale = true
 	l.st.Unlock()
-	if len(drop) == 0 {
-		l.d.checkpoint(l)
-		return nil
-	}
 	// The first note says that what lies there is void, the second that it is gone.
-	if err := l.d.noteHeld(l, true); err != nil {
+	if err := l.d.noteHeld(l, len(drop) > 0); err != nil {
 		return l.fail(fmt.Errorf("reset %s to %d: %w", l.name(), offset, err))
+	}
+	if len(drop) == 0 {
+		return nil
 	}
 	for k := len(drop) - 1; k >= 0; k-- {
 		if err := l.remove(drop[k], true); err != nil {

@@ -50,6 +50,7 @@ type Mem struct {
 	used     int64
 	locks    map[string]bool
 	fail     func(op Op, path string) error
+	watch    func(clone func(seed uint64) *Mem)
 	now      int64
 }
 
@@ -104,6 +105,15 @@ func (m *Mem) Fail(f func(op Op, path string) error) {
 	m.fail = f
 }
 
+// OnChange installs a function that is called before each changing call, while the
+// disk stands still: it may take clones by the function that it is given, and must
+// not use the disk itself. nil takes it away.
+func (m *Mem) OnChange(f func(clone func(seed uint64) *Mem)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch = f
+}
+
 // Ops returns how many calls have changed something so far.
 func (m *Mem) Ops() int64 {
 	m.mu.Lock()
@@ -141,6 +151,10 @@ func (m *Mem) Crash() {
 func (m *Mem) Clone(seed uint64) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.clone(seed)
+}
+
+func (m *Mem) clone(seed uint64) *Mem {
 	c := NewMem(seed)
 	c.capacity, c.used, c.now = m.capacity, m.used, m.now
 	c.root = m.root.clone(map[*memNode]*memNode{})
@@ -264,6 +278,9 @@ func (op memOp) apply(entries map[string]*memNode) {
 func (m *Mem) change() error {
 	if m.off {
 		return ErrPowerOff
+	}
+	if m.watch != nil {
+		m.watch(m.clone)
 	}
 	m.ops++
 	m.now++
