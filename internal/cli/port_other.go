@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cli
+
+// portHolder cannot be known here.
+func portHolder(int) string { return "" }
