@@ -178,6 +178,8 @@ func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool) {
 
 // flush sends out; it reports false when the completer has ended.
 func (k *completer) flush() bool {
+	// A reply may have been parked for longer than a connection may be idle.
+	k.c.active.Store(time.Now().UnixNano())
 	err := k.c.send(&k.sender, k.out)
 	for _, r := range k.out {
 		r.Release()

@@ -519,6 +519,9 @@ func (c *conn) handle(api *servedAPI) error {
 	w.run = w.run[:0]
 	clear(w.calls)
 	w.calls = w.calls[:0]
+	if api.Blocks {
+		c.active.Store(time.Now().UnixNano())
+	}
 	if ends || len(w.out) >= mostCalls {
 		return c.flush()
 	}
