@@ -51,7 +51,8 @@ func (s *Server) sweep(now time.Time) {
 	}
 	s.mu.Unlock()
 	for _, c := range expired {
-		if c.sending.Load() || !c.owes() {
+		// Looked at again in this order: who begins to send sets active first.
+		if (c.sending.Load() || !c.owes()) && now.Sub(time.Unix(0, c.active.Load())) > s.cfg.ConnectionsMaxIdle {
 			c.cause.CompareAndSwap(nil, &closing{reason: "idle for longer than connections.max.idle.ms", quiet: true, count: s.metrics.expired})
 			c.nc.Close()
 		}
