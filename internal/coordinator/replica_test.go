@@ -80,7 +80,7 @@ func (c *cluster) eventually(groupID, topic string, partition int32) int64 {
 
 func TestAcknowledgedOffsetsSurviveAPowerFailure(t *testing.T) {
 	d := disk.NewMem(1)
-	var after *disk.Mem
+	states := []*disk.Mem{d}
 	acked := map[string]int64{}
 	onDisk(t, d, func(c *cluster, p *replica.Partition) {
 		for i := range int64(4000) {
@@ -92,9 +92,13 @@ func TestAcknowledgedOffsetsSurviveAPowerFailure(t *testing.T) {
 		if b := p.Log().Bounds(); b.Start < b.End/2 || p.Log().Size() > 128<<10 {
 			t.Errorf("the log goes from %d to %d in %d bytes", b.Start, b.End, p.Log().Size())
 		}
-		after = d.Clone(7)
+		for seed := range uint64(6) {
+			crashed := d.Clone(seed)
+			crashed.Crash()
+			states = append(states, crashed)
+		}
 	})
-	for _, state := range []*disk.Mem{d, after} {
+	for _, state := range states {
 		onDisk(t, state, func(c *cluster, _ *replica.Partition) {
 			for key, want := range acked {
 				var id string

@@ -44,7 +44,9 @@ func OptionsFrom(get func(name string) string) (Options, error) {
 		MaxMetadata:       int(number("offset.metadata.max.bytes")),
 		Retention:         time.Duration(number("offsets.retention.minutes")) * time.Minute,
 		CheckInterval:     ms("offsets.retention.check.interval.ms"),
-		MaxRecordBytes:    int(number("message.max.bytes")) - batchOverhead,
+		// The coordinator's own batches are not refused for their size: a low limit for
+		// clients must not end all groups.
+		MaxRecordBytes: max(int(number("message.max.bytes")), 1<<20) - batchOverhead,
 	}
 	return o, failed
 }

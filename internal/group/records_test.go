@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klamm/klamm/internal/code"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/machine"
 	"github.com/klamm/klamm/internal/wire"
@@ -156,6 +157,21 @@ func TestConfigKeysMakeOptions(t *testing.T) {
 	}
 	if _, err := OptionsFrom(func(string) string { return "x" }); err == nil {
 		t.Error("a value that is no number makes options")
+	}
+}
+
+func TestJoinsThatNeverComeBackAreBounded(t *testing.T) {
+	s := newShard(t, defaultOptions(), 1)
+	join := &wire.JoinGroupRequest{GroupId: "g", SessionTimeoutMs: 10_000, ProtocolType: "consumer", Protocols: []wire.JoinGroupRequestJoinGroupRequestProtocol{{Name: "range"}}}
+	for range maxPendingJoins {
+		s.do(Join(join, 9, Client{ID: "c"}))
+	}
+	if got := show(s.replies[s.do(Join(join, 9, Client{ID: "c"}))]); got != "join COORDINATOR_NOT_AVAILABLE member=" {
+		t.Error(got)
+	}
+	s.advance(10 * time.Second)
+	if got := s.replies[s.do(Join(join, 9, Client{ID: "c"}))].(*wire.JoinGroupResponse); code.Error(got.ErrorCode) != code.MemberIdRequired || len(s.m.groups["g"].pending) != 1 {
+		t.Error(show(got))
 	}
 }
 
