@@ -53,8 +53,6 @@ func ConfigKeys() []config.Key {
 			Doc: "The older name of log.dirs."},
 		{Name: "log.dirs", Scope: config.Broker, Kind: config.List, Null: true,
 			Doc: "The directories that hold the logs."},
-		{Name: "metadata.log.dir", Scope: config.Broker, Kind: config.String, Null: true,
-			Doc: "The directory of the metadata log; the first of log.dirs when unset."},
 		{Name: "node.id", Scope: config.Broker, Kind: config.Int, Null: true, Check: config.NotNegative(),
 			Doc: "The number of this node in its cluster."},
 		{Name: "process.roles", Scope: config.Broker, Kind: config.List, Null: true, Check: config.ListOf("broker", "controller"),

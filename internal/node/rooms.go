@@ -2,12 +2,20 @@ package node
 
 import (
 	"github.com/klamm/klamm/internal/config"
+	"github.com/klamm/klamm/internal/controller"
+	"github.com/klamm/klamm/internal/coordinator"
 	"github.com/klamm/klamm/internal/group"
+	"github.com/klamm/klamm/internal/quorum"
+	"github.com/klamm/klamm/internal/server"
 )
 
 // roomKeys returns the keys of every room that obeys some.
 func roomKeys() [][]config.Key {
 	return [][]config.Key{
+		controller.ConfigKeys(),
+		coordinator.ConfigKeys(),
 		group.ConfigKeys(),
+		quorum.ConfigKeys(),
+		server.ConfigKeys(),
 	}
 }
