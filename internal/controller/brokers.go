@@ -220,7 +220,7 @@ func BrokerHeartbeat(req *wire.BrokerHeartbeatRequest) Decision {
 		env.Sessions.touch(b.ID, b.Epoch, env.Now)
 		change := wire.BrokerRegistrationChangeRecord{BrokerId: b.ID, BrokerEpoch: b.Epoch, LogDirs: []wire.UUID{}}
 		switch {
-		case b.Fenced && req.WantShutDown:
+		case b.Fenced && (req.WantShutDown || b.InControlledShutdown):
 			env.Sessions.end(b.ID)
 			resp.ShouldShutDown = true
 		case b.Fenced && !req.WantFence && resp.IsCaughtUp:

@@ -37,6 +37,7 @@ type change struct {
 	lost    int32 // broker that lost its log's tail and may not stay in the ELR; -1 for none
 	leader  int32
 	recover int8 // -1 unchanged
+	anew    bool // the leadership ends, even when the same broker leads again
 }
 
 func newChange(topic wire.UUID, n int32, p metadata.Partition, minISR int, alive func(int32) bool) *change {
@@ -46,6 +47,7 @@ func newChange(topic wire.UUID, n int32, p metadata.Partition, minISR int, alive
 // without takes a broker out of the ISR, and out of the ELR too when it may have lost data.
 func (c *change) without(broker int32, lost bool) *change {
 	c.isr = remove(c.isr, broker)
+	c.anew = c.old.Leader == broker
 	if lost {
 		c.lost = broker
 	}
@@ -67,7 +69,7 @@ func (c *change) record() *wire.PartitionChangeRecord {
 	list(&r.Isr, c.old.ISR, c.isr)
 	list(&r.EligibleLeaderReplicas, c.old.ELR, c.elr)
 	list(&r.LastKnownElr, c.old.LastKnownELR, c.last)
-	if c.leader != c.old.Leader {
+	if c.leader != c.old.Leader || c.anew && c.leader >= 0 {
 		r.Leader, changed = c.leader, true
 	}
 	if c.recover >= 0 && c.recover != c.old.RecoveryState {
@@ -121,13 +123,12 @@ func (c *change) elect() {
 			return
 		}
 	}
-	if c.electUnclean() {
-		return
-	}
 	if len(c.isr)+len(c.elr) == 0 && len(c.last) == 0 && c.old.Leader >= 0 {
 		c.last = []int32{c.old.Leader}
 	}
-	c.leader = metadata.NoLeader
+	if !c.electUnclean() {
+		c.leader = metadata.NoLeader
+	}
 }
 
 // lead makes a fit replica the leader; one of the ELR begins the ISR anew.
@@ -157,7 +158,7 @@ func (c *change) electUnclean() bool {
 		return false
 	}
 	c.leader, c.isr, c.elr, c.last = id, []int32{id}, nil, nil
-	c.recover = metadata.Recovering
+	c.recover, c.anew = metadata.Recovering, true
 	return true
 }
 
