@@ -158,9 +158,6 @@ func (m *Machine) remove(g *classic, mem *member) {
 		delete(g.static, *mem.instance)
 	}
 	g.support(mem, -1)
-	if mem.joining != 0 {
-		g.joining--
-	}
 	g.synced(mem)
 	if g.leader == mem.id {
 		g.leader = ""

@@ -124,6 +124,10 @@ func (d *driver) any() *consumer { return d.clients[d.r.IntN(len(d.clients))] }
 // act does what the client would do next.
 func (d *driver) act(c *consumer) {
 	switch {
+	case c.joining != 0 && c.member != "" && d.r.IntN(8) == 0: // it lost patience, and its connection
+		d.join(c)
+	case c.syncing != 0 && d.r.IntN(8) == 0:
+		d.sync(c)
 	case c.joining != 0:
 		d.joined(c)
 	case c.syncing != 0:

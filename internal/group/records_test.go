@@ -101,6 +101,21 @@ func TestRecordsOfOtherProtocolsAreKeptAndTheirGroupsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestGroupTombstoneLeavesItsOffsets(t *testing.T) {
+	s := newShard(t, defaultOptions(), 1)
+	s.do(Join(&wire.JoinGroupRequest{GroupId: "g", SessionTimeoutMs: 10_000, ProtocolType: "consumer", Protocols: []wire.JoinGroupRequestJoinGroupRequestProtocol{{Name: "range"}}}, 9, Client{ID: "c"}))
+	s.take(machine.Output{Records: []machine.Record{
+		{Key: offsetKey("g", "t", 0), Value: (&offset{offset: 1, expires: -1, leaderEpoch: -1}).value()},
+		{Key: groupKey("g")},
+	}})
+	if g := s.m.groups["g"]; g == nil || g.offsets["t"][0].offset != 1 || g.stored != nil || len(g.pending) != 0 {
+		t.Errorf("%+v", g)
+	}
+	if n := len(s.m.deadlines.heap); n != 1 {
+		t.Errorf("%d deadlines; only that of the check for expiry stays", n)
+	}
+}
+
 // FuzzApply feeds any record to a machine: it takes it over or refuses it, comes
 // to life, lives on for a day, and its snapshot says the same again.
 func FuzzApply(f *testing.F) {
