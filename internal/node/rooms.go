@@ -1,6 +1,8 @@
 package node
 
 import (
+	"github.com/klamm/klamm/internal/api"
+	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/config"
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/coordinator"
@@ -12,6 +14,9 @@ import (
 // roomKeys returns the keys of every room that obeys some.
 func roomKeys() [][]config.Key {
 	return [][]config.Key{
+		api.ConfigKeys(),
+		commitlog.BrokerConfigKeys(),
+		commitlog.TopicConfigKeys(),
 		controller.ConfigKeys(),
 		coordinator.ConfigKeys(),
 		group.ConfigKeys(),

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+
+	"github.com/klamm/klamm/internal/auth"
+	"github.com/klamm/klamm/internal/code"
+	"github.com/klamm/klamm/internal/replica"
+	"github.com/klamm/klamm/internal/rpc"
+	"github.com/klamm/klamm/internal/wire"
+)
+
+// The timestamps of ListOffsets that ask for a place and not for a time.
+const (
+	latestTimestamp         = -1
+	earliestTimestamp       = -2
+	maxTimestamp            = -3 // the record with the greatest time (KIP-734)
+	earliestLocalTimestamp  = -4 // the first offset on this broker's disk (KIP-405)
+	latestTieredTimestamp   = -5 // the last offset in tiered storage (KIP-1005)
+	earliestPendingUploadTs = -6 // the first offset that is not in tiered storage yet (KIP-1023)
+)
+
+// listOffsets finds offsets by time, and the ends of logs.
+func (b *Broker) listOffsets(_ context.Context, c *rpc.Call, q *wire.ListOffsetsRequest, _ *rpc.Reply) wire.Message {
+	a := &wire.ListOffsetsResponse{}
+	seen := make(map[tp]bool)
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		r := wire.ListOffsetsResponseListOffsetsTopicResponse{Name: t.Name}
+		for k := range t.Partitions {
+			asked := &t.Partitions[k]
+			d := wire.ListOffsetsResponseListOffsetsPartitionResponse{}
+			d.Default()
+			d.PartitionIndex = asked.PartitionIndex
+			err := b.listOffset(c, q, t.Name, asked, &d, seen)
+			if err != nil {
+				d.ErrorCode, _ = b.failure(err)
+				d.ErrorCode = olderStorageError(d.ErrorCode, c.Header.Version, 3)
+				d.Offset, d.Timestamp, d.LeaderEpoch = -1, -1, -1
+			}
+			r.Partitions = append(r.Partitions, d)
+		}
+		a.Topics = append(a.Topics, r)
+	}
+	return a
+}
+
+// tp names a partition within one request.
+type tp struct {
+	topic string
+	index int32
+}
+
+func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic string, asked *wire.ListOffsetsRequestListOffsetsPartition, d *wire.ListOffsetsResponseListOffsetsPartitionResponse, seen map[tp]bool) error {
+	if !b.allowed(c, auth.Describe, auth.Topic, topic) {
+		return code.TopicAuthorizationFailed
+	}
+	switch {
+	case q.ReplicaId >= 0 && !c.Conn.Internal:
+		return code.ClusterAuthorizationFailed
+	case c.Header.Version >= 1 && seen[tp{topic, asked.PartitionIndex}]:
+		return code.InvalidRequest
+	case tooNew(asked.Timestamp, c.Header.Version):
+		return code.UnsupportedVersion
+	}
+	seen[tp{topic, asked.PartitionIndex}] = true
+	p, err := b.Replicas.Partition(topic, asked.PartitionIndex)
+	if err != nil {
+		return err
+	}
+	if _, ok := p.Leading(); !ok {
+		return code.NotLeaderOrFollower
+	}
+	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
+		return err
+	}
+	limit := p.HighWatermark()
+	switch {
+	case q.ReplicaId >= 0, q.ReplicaId == debugReplica:
+		limit = p.Log().Bounds().End
+	case q.IsolationLevel == 1:
+		limit = p.LastStable()
+	}
+	if c.Header.Version == 0 {
+		d.OldStyleOffsets, err = segmentOffsets(p, asked.Timestamp, limit, int(asked.MaxNumOffsets))
+		return err
+	}
+	return place(p, asked.Timestamp, limit, d)
+}
+
+// debugReplica is the replica id by which a tool reads beyond the high watermark.
+const debugReplica = -2
+
+// tooNew says that a special timestamp did not exist yet in that version.
+func tooNew(timestamp int64, version int16) bool {
+	switch timestamp {
+	case maxTimestamp:
+		return version < 7
+	case earliestLocalTimestamp:
+		return version < 8
+	case latestTieredTimestamp:
+		return version < 9
+	case earliestPendingUploadTs:
+		return version < 11
+	}
+	return timestamp < earliestPendingUploadTs
+}
+
+// place fills in the offset that a timestamp means; offset and timestamp are -1 where nothing is found.
+func place(p *replica.Partition, timestamp, limit int64, d *wire.ListOffsetsResponseListOffsetsPartitionResponse) (err error) {
+	l := p.Log()
+	start := l.Bounds().Start
+	switch timestamp {
+	case latestTimestamp:
+		_, d.LeaderEpoch = p.Leader()
+		d.Offset = limit
+	case earliestTimestamp, earliestLocalTimestamp:
+		d.Offset, d.LeaderEpoch = start, l.EpochAt(start)
+		if start >= l.Bounds().End { // nothing is there: the epoch that the next record will have
+			_, d.LeaderEpoch = p.Leader()
+		}
+	case latestTieredTimestamp, earliestPendingUploadTs: // nothing is ever tiered here
+	case maxTimestamp:
+		d.Offset, d.Timestamp, d.LeaderEpoch, err = l.MaxTimestamp(limit)
+	default:
+		d.Offset, d.Timestamp, d.LeaderEpoch, err = l.OffsetForTime(timestamp, limit)
+	}
+	return err
+}
+
+// segmentOffsets is the answer of ListOffsets v0: the starts of segments that were
+// last written before the timestamp, newest first, and no more than most.
+func segmentOffsets(p *replica.Partition, timestamp, limit int64, most int) ([]int64, error) {
+	type mark struct{ offset, modified int64 }
+	var marks []mark
+	start := p.Log().Bounds().Start
+	for _, s := range p.Log().Segments() {
+		marks = append(marks, mark{max(s.Base, start), s.MaxTimestamp})
+	}
+	if n := len(marks); n == 0 {
+		marks = append(marks, mark{start, -1})
+	}
+	offsets := []int64{}
+	add := func(o int64) {
+		if o <= limit && len(offsets) < most && (len(offsets) == 0 || offsets[len(offsets)-1] > o) {
+			offsets = append(offsets, o)
+		}
+	}
+	switch timestamp {
+	case latestTimestamp:
+		add(limit)
+		for i := len(marks) - 1; i >= 0; i-- {
+			add(marks[i].offset)
+		}
+	case earliestTimestamp:
+		add(marks[0].offset)
+	default:
+		for i := len(marks) - 1; i >= 0; i-- {
+			if marks[i].modified <= timestamp {
+				add(marks[i].offset)
+			}
+		}
+	}
+	return offsets, nil
+}
+
+// offsetForLeaderEpoch tells where an epoch ended, so that a client sees whether what it has was truncated (KIP-320).
+func (b *Broker) offsetForLeaderEpoch(_ context.Context, c *rpc.Call, q *wire.OffsetForLeaderEpochRequest, _ *rpc.Reply) wire.Message {
+	a := &wire.OffsetForLeaderEpochResponse{}
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		r := wire.OffsetForLeaderEpochResponseOffsetForLeaderTopicResult{Topic: t.Topic}
+		for k := range t.Partitions {
+			asked := &t.Partitions[k]
+			d := wire.OffsetForLeaderEpochResponseEpochEndOffset{}
+			d.Default()
+			d.Partition = asked.Partition
+			if err := b.endOfEpoch(c, t.Topic, asked, &d); err != nil {
+				d.ErrorCode, _ = b.failure(err)
+			}
+			r.Partitions = append(r.Partitions, d)
+		}
+		a.Topics = append(a.Topics, r)
+	}
+	return a
+}
+
+func (b *Broker) endOfEpoch(c *rpc.Call, topic string, asked *wire.OffsetForLeaderEpochRequestOffsetForLeaderPartition, d *wire.OffsetForLeaderEpochResponseEpochEndOffset) error {
+	if !b.allowed(c, auth.Describe, auth.Topic, topic) {
+		return code.TopicAuthorizationFailed
+	}
+	p, err := b.Replicas.Partition(topic, asked.Partition)
+	if err != nil {
+		return err
+	}
+	if _, ok := p.Leading(); !ok {
+		return code.NotLeaderOrFollower
+	}
+	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
+		return err
+	}
+	if _, epoch := p.Leader(); asked.LeaderEpoch == epoch {
+		d.LeaderEpoch, d.EndOffset = epoch, p.Log().Bounds().End
+		return nil
+	}
+	d.LeaderEpoch, d.EndOffset = p.Log().EndOffsetFor(asked.LeaderEpoch)
+	return nil
+}
+
+// deleteRecords moves the starts of logs (KIP-107).
+func (b *Broker) deleteRecords(_ context.Context, c *rpc.Call, q *wire.DeleteRecordsRequest, _ *rpc.Reply) wire.Message {
+	a := &wire.DeleteRecordsResponse{}
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		r := wire.DeleteRecordsResponseDeleteRecordsTopicResult{Name: t.Name}
+		for _, asked := range t.Partitions {
+			d := wire.DeleteRecordsResponseDeleteRecordsPartitionResult{PartitionIndex: asked.PartitionIndex, LowWatermark: -1}
+			low, err := b.deleteRecordsOf(c, t.Name, asked.PartitionIndex, asked.Offset)
+			if err != nil {
+				d.ErrorCode, _ = b.failure(err)
+			} else {
+				d.LowWatermark = low
+			}
+			r.Partitions = append(r.Partitions, d)
+		}
+		a.Topics = append(a.Topics, r)
+	}
+	return a
+}
+
+func (b *Broker) deleteRecordsOf(c *rpc.Call, topic string, index int32, offset int64) (int64, error) {
+	if !b.allowed(c, auth.Delete, auth.Topic, topic) {
+		return -1, code.TopicAuthorizationFailed
+	}
+	if isInternal(topic) {
+		return -1, code.InvalidTopicException
+	}
+	p, err := b.Replicas.Partition(topic, index)
+	if err != nil {
+		return -1, err
+	}
+	return p.DeleteRecords(offset)
+}
