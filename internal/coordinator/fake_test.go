@@ -32,6 +32,7 @@ type fake struct {
 	leading  bool
 	fails    error // of the next append
 	appends  int
+	asked    int           // how often Leading was
 	reading  chan struct{} // reads wait for it, when set
 	waiters  map[*handle]*replica.Waiter
 	onRoll   func()
@@ -40,6 +41,7 @@ type fake struct {
 func (f *fake) Leading() (int32, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked++
 	return f.epoch, f.leading
 }
 

@@ -152,6 +152,45 @@ func TestFailedAppendDropsTheShardWhichReloads(t *testing.T) {
 	})
 }
 
+func TestOwnDecisionsOutliveAFailedAppend(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, c *cluster) {
+		c.call("g", commit("g", "t", 0, 5))
+		c.observe(&wire.TopicRecord{Name: "t", TopicId: wire.UUID{9}})
+		c.parts[0].mu.Lock()
+		c.parts[0].fails = code.KafkaStorageError
+		c.parts[0].mu.Unlock()
+		c.observe(&wire.RemoveTopicRecord{TopicId: wire.UUID{9}})
+		time.Sleep(time.Second)
+		if got := c.committed("g", "t", 0); got != -1 {
+			t.Errorf("%d is committed for a deleted topic", got)
+		}
+	})
+}
+
+func TestShardBacksOffWhileItsLogIsNotItsOwn(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, c *cluster) {
+		c.call("g", commit("g", "t", 0, 5))
+		p := c.parts[0]
+		p.lead(2, true) // the metadata log has not told yet
+		synctest.Wait()
+		p.mu.Lock()
+		p.asked = 0
+		p.mu.Unlock()
+		time.Sleep(time.Minute)
+		p.mu.Lock()
+		asked := p.asked
+		p.mu.Unlock()
+		if asked == 0 || asked > 30 {
+			t.Errorf("it looked %d times in a minute", asked)
+		}
+		c.elect(self, 2)
+		synctest.Wait()
+		if got := c.committed("g", "t", 0); got != 5 {
+			t.Error(got)
+		}
+	})
+}
+
 func TestPanicInADecisionCostsTheShardAReload(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, c *cluster) {
 		c.call("g", commit("g", "t", 0, 5))
@@ -294,18 +333,31 @@ func TestDecisionsOfOneMomentShareOneWrite(t *testing.T) {
 		if n := c.parts[0].appends - before; n != 1 {
 			t.Errorf("%d writes for 100 commits", n)
 		}
-		// Batches are bounded.
-		c.g.cfg.BatchBytes = 1000
-		c.call("g", group.TopicsDeleted(nil2()))
-		for _, b := range c.parts[0].log {
-			if len(b) > 10_000 {
-				t.Errorf("a batch of %d bytes", len(b))
-			}
-		}
 	})
 }
 
-func nil2() []group.DeletedTopic { return []group.DeletedTopic{{Name: "none"}} }
+func TestBatchesAreBounded(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, c *cluster) {
+		for i := range int32(100) {
+			c.call("g", commit("g", "t", i, 1))
+		}
+		c.g.cfg.BatchBytes = 1000
+		p := c.parts[0]
+		batches, writes := len(p.log), p.appends
+		c.call("g", group.TopicsDeleted([]group.DeletedTopic{{Name: "t"}}))
+		if n := len(p.log) - batches; n < 2 || p.appends != writes+1 {
+			t.Errorf("%d batches in %d writes", n, p.appends-writes)
+		}
+		for _, b := range p.log[batches:] {
+			if len(b) > 1000 {
+				t.Errorf("a batch of %d bytes", len(b))
+			}
+		}
+		if rs := c.replayed(p); len(rs) != 0 {
+			t.Errorf("%d records are left", len(rs))
+		}
+	})
+}
 
 func TestShardsAtRestCostNextToNothing(t *testing.T) {
 	const n = 1000
