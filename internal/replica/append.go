@@ -14,7 +14,7 @@ import (
 type Produced struct {
 	// Records is the bytes as they came, of any magic. Append writes offsets into them in place.
 	Records []byte
-	// Multi allows several batches, as Produce before v3 does.
+	// Multi allows several batches, none, and magic 0 and 1, as Produce before v3 does.
 	Multi bool
 	// Entry holds the results: offsets, append time, error.
 	Entry commitlog.Entry
@@ -37,17 +37,22 @@ type AppendOptions struct {
 // Append checks the entries' batches and writes all that are good with one
 // write. Each entry has its own error; the others go on. What it returns is an
 // error for all: the leadership, the in-sync replicas or the disk. The records
-// count as committed, and acks=all may be answered, once Committed holds.
+// count as committed, and acks=all may be answered, once Committed holds. It never
+// waits for the disk's cache, and allocates nothing for v2 batches that nothing is
+// wrong with.
 //
 //	code.NotLeaderOrFollower, code.FencedLeaderEpoch  somebody else leads
 //	code.NotEnoughReplicas                            acks=all and the ISR is under min.insync.replicas
 //	code.KafkaStorageError                            the log directory failed or is full
 func (p *Partition) Append(entries []*Produced, o AppendOptions) error {
+	if !p.leads() { // looked at again under the lock, but nothing is checked in vain
+		return code.NotLeaderOrFollower
+	}
 	opts := p.log.Options()
 	good := 0
 	for _, e := range entries {
-		p.prepare(e, opts, &o)
-		if e.Entry.Err == nil {
+		p.prepare(e, &opts, &o)
+		if e.good() {
 			good++
 		}
 	}
@@ -55,40 +60,57 @@ func (p *Partition) Append(entries []*Produced, o AppendOptions) error {
 		return nil
 	}
 	p.mu.Lock()
-	err := p.appendLocked(entries, &o)
-	moved := err == nil && p.advance()
+	wrote, err := p.appendLocked(entries, &o)
+	moved := wrote && p.advance()
 	p.mu.Unlock()
-	if err != nil {
+	if !wrote {
 		return err
+	}
+	if every := p.flushEvery.Load(); every != math.MaxInt64 {
+		if b := p.log.Bounds(); b.End-b.Flushed >= every {
+			p.log.RequestFlush()
+		}
 	}
 	if moved {
 		p.wake(OnEnd | OnWatermark)
 	} else {
 		p.wake(OnEnd)
 	}
-	return nil
+	return err
 }
 
-func (p *Partition) appendLocked(entries []*Produced, o *AppendOptions) error {
+// appendLocked writes the good entries; mu is held. A disk that ran full between
+// two entries has taken the first ones: then the error is that of the others alone.
+func (p *Partition) appendLocked(entries []*Produced, o *AppendOptions) (wrote bool, err error) {
 	epoch := p.state.LeaderEpoch()
 	switch {
 	case !p.state.Leading():
-		return code.NotLeaderOrFollower
+		return false, code.NotLeaderOrFollower
 	case o.Epoch >= 0 && o.Epoch != epoch:
-		return code.FencedLeaderEpoch
+		return false, code.FencedLeaderEpoch
 	case o.Acks == -1 && p.state.UnderMinISR():
-		return code.NotEnoughReplicas
+		return false, code.NotEnoughReplicas
 	}
 	// The log takes a list of its own entries; it lies on the stack for the usual few.
 	var few [16]*commitlog.Entry
 	list := few[:0]
 	for _, e := range entries {
-		if e.Entry.Err == nil {
+		if e.good() {
 			list = append(list, &e.Entry)
 		}
 	}
-	return p.log.Append(list, epoch, o.Now)
+	err = p.log.Append(list, epoch, o.Now)
+	for _, e := range list {
+		wrote = wrote || e.Err == nil && !e.Duplicate
+	}
+	if err != nil && wrote && p.log.Failed() == nil {
+		err = nil
+	}
+	return wrote, err
 }
+
+// good says that the entry has something to append.
+func (e *Produced) good() bool { return e.Entry.Err == nil && len(e.Entry.Records) > 0 }
 
 // prepare checks what e holds by the topic's rules and leaves v2 batches in
 // e.Entry.Records, or the reason in e.Entry.Err. No lock is held: this is where
@@ -99,17 +121,19 @@ func (p *Partition) prepare(e *Produced, opts *commitlog.Options, o *AppendOptio
 	if o.Internal {
 		return
 	}
-	if len(e.Records) == 0 { // old producers may send an empty set, and are answered as if it were there
-		e.Entry.Err = code.Errorf(code.InvalidRecord, "no records for %s-%d", p.topic, p.index)
-		return
-	}
-	switch record.Magic(e.Records) {
-	case 2:
+	switch magic := record.Magic(e.Records); {
+	case len(e.Records) == 0 && e.Multi:
+		// An old producer may send an empty set. There is nothing to append, and nothing wrong.
+	case len(e.Records) == 0:
+		e.Entry.Err = code.Errorf(code.InvalidRecord, "no records for %s-%d; Produce from version 3 on carries one batch a partition", p.topic, p.index)
+	case magic == 2:
 		e.Entry.Err = p.prepareBatches(e, opts, o)
-	case 0, 1:
+	case (magic == 0 || magic == 1) && !e.Multi:
+		e.Entry.Err = code.Errorf(code.InvalidRecord, "the records for %s-%d have magic %d; Produce from version 3 on carries magic 2", p.topic, p.index, magic)
+	case magic == 0 || magic == 1:
 		e.Entry.Err = p.prepareOld(e, opts, o)
 	default:
-		e.Entry.Err = code.Errorf(code.CorruptMessage, "the records for %s-%d are no record batch: %d bytes", p.topic, p.index, len(e.Records))
+		e.Entry.Err = code.Errorf(code.CorruptMessage, "the %d bytes for %s-%d are no record batch", len(e.Records), p.topic, p.index)
 	}
 }
 
@@ -117,9 +141,6 @@ func (p *Partition) prepare(e *Produced, opts *commitlog.Options, o *AppendOptio
 // compressed anew takes all of the entry into memory of its own.
 func (p *Partition) prepareBatches(e *Produced, opts *commitlog.Options, o *AppendOptions) error {
 	rules := rulesOf(opts, o.Now)
-	if opts.TimestampType == record.LogAppendTime {
-		e.Entry.AppendTime = rules.Now
-	}
 	var rewritten []byte
 	for rest := e.Records; len(rest) > 0; {
 		b, after, err := record.Next(rest)
@@ -160,9 +181,6 @@ func (p *Partition) prepareBatches(e *Produced, opts *commitlog.Options, o *Appe
 // prepareOld converts message sets of magic 0 and 1, once, here at the edge.
 func (p *Partition) prepareOld(e *Produced, opts *commitlog.Options, o *AppendOptions) error {
 	rules := rulesOf(opts, o.Now)
-	if opts.TimestampType == record.LogAppendTime {
-		e.Entry.AppendTime = rules.Now
-	}
 	converted, _, refused, err := record.ConvertUp(nil, e.Records, &rules, p.codecs)
 	e.RecordErrors, e.Entry.Records = refused, converted
 	return err
@@ -198,14 +216,13 @@ func rulesOf(opts *commitlog.Options, now time.Time) record.Rules {
 }
 
 // Committed says whether acks may be answered for records up to last: with -1
-// once the high watermark has passed them; with 1 at once, but after the flush
-// where every answer waits for it (flush.messages=1).
+// once the high watermark has passed them, with 1 at once; and never before the
+// fsync that flush.messages demands. It does not hold for acks=all when this broker
+// leads no more: what stands at last then may be another leader's.
 func (p *Partition) Committed(acks int16, last int64) bool {
-	switch {
-	case acks == -1:
-		return p.hw.Load() > last
-	case p.log.FlushEveryAck():
-		return p.log.Bounds().Flushed > last
+	if acks == -1 && (p.hw.Load() <= last || !p.leads()) {
+		return false
 	}
-	return true
+	every := p.flushEvery.Load()
+	return every == math.MaxInt64 || last+1-p.log.Bounds().Flushed < every
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/klamm/klamm/internal/code"
 	"github.com/klamm/klamm/internal/commitlog"
+	"github.com/klamm/klamm/internal/isr"
 )
 
 // ReadQuery is what a fetcher wants of one partition.
@@ -32,26 +33,28 @@ type ReadResult struct {
 }
 
 // Read finds what q asks for. The watermarks in out are of one moment, and Data
-// never reaches beyond them (KAFKA-9807). It never waits.
+// never reaches beyond them (KAFKA-9807); after an error they are -1. It never
+// waits. Consumers may read from a follower too (KIP-392), replicas only from the
+// leader.
 //
 //	code.NotLeaderOrFollower, code.FencedLeaderEpoch, code.UnknownLeaderEpoch
-//	code.OffsetOutOfRange    before the log's start or beyond its end
+//	code.OffsetOutOfRange    before the log's start or beyond its end, or an epoch of which nothing is known
 //	code.KafkaStorageError   the log directory failed
 func (p *Partition) Read(q *ReadQuery, out *ReadResult) error {
 	out.Diverging = false
 	out.HighWatermark, out.LastStable, out.LogStart = -1, -1, -1
-	leader, _ := p.Leader()
-	if leader < 0 {
+	leader, epoch := p.Leader()
+	switch {
+	case leader < 0, q.Follower && leader != p.self:
 		return code.NotLeaderOrFollower
+	case q.LeaderEpoch >= 0 && q.LeaderEpoch < epoch:
+		return code.FencedLeaderEpoch
+	case q.LeaderEpoch > epoch:
+		return code.UnknownLeaderEpoch
 	}
-	if err := p.CheckEpoch(q.LeaderEpoch); err != nil {
-		return err
-	}
-	hw := p.hw.Load()
 	b := p.log.Bounds()
-	out.HighWatermark, out.LogStart, out.LastStable = min(hw, b.End), b.Start, min(hw, b.End)
-	if b.FirstUnstable >= 0 {
-		out.LastStable = min(out.LastStable, b.FirstUnstable)
+	if q.Offset < b.Start {
+		return code.OffsetOutOfRange
 	}
 	if q.FetchedEpoch >= 0 {
 		epoch, end := p.log.EndOffsetFor(q.FetchedEpoch)
@@ -60,41 +63,50 @@ func (p *Partition) Read(q *ReadQuery, out *ReadResult) error {
 		}
 		if epoch < q.FetchedEpoch || end < q.Offset {
 			out.Diverging, out.DivergingEpoch, out.DivergingEnd = true, epoch, end
+			out.tell(b)
 			return nil
 		}
 	}
-	if q.Offset < b.Start || q.Offset > b.End {
+	if q.Offset > b.End {
 		return code.OffsetOutOfRange
 	}
-	limit := out.HighWatermark
+	limit := b.HighWatermark
 	switch {
 	case q.Follower:
 		limit = b.End
 	case q.Committed:
-		limit = out.LastStable
+		limit = lastStable(b)
 	}
-	if q.Offset >= limit {
-		return nil
+	if q.Offset < limit {
+		mode := commitlog.ReadBytes
+		if q.FileRanges {
+			mode = commitlog.ReadRanges
+		}
+		if err := p.log.Read(&out.Data, q.Offset, limit, q.MaxBytes, q.MinOne, mode); err != nil {
+			return err
+		}
+	} else if err := p.log.Failed(); err != nil {
+		return err
 	}
-	mode := commitlog.ReadBytes
-	if q.FileRanges {
-		mode = commitlog.ReadRanges
-	}
-	return p.log.Read(&out.Data, q.Offset, limit, q.MaxBytes, q.MinOne, mode)
+	out.tell(b)
+	return nil
 }
 
-// Followed notes that a follower fetched at q.Offset in the current leader
-// epoch, and moves the watermark by what that proves.
+func (r *ReadResult) tell(b commitlog.Bounds) {
+	r.HighWatermark, r.LastStable, r.LogStart = b.HighWatermark, lastStable(b), b.Start
+}
+
+// Followed notes that a follower fetched at q.Offset, and moves the watermark by
+// what that proves. Read must have found nothing wrong with q. Errors are those of
+// isr.State.Fetched: the fetch may have been overtaken by an election since.
 func (p *Partition) Followed(q *ReadQuery, now time.Time) error {
+	f := isr.Fetch{Replica: q.FollowerID, LeaderEpoch: q.LeaderEpoch, BrokerEpoch: q.FollowerEpoch, Offset: q.Offset}
 	p.mu.Lock()
-	known := p.state.Fetched(q.FollowerID, q.FollowerEpoch, q.Offset, p.log.Bounds().End, now)
-	moved := known && p.advance()
+	err := p.state.Fetched(f, p.log.Bounds().End, now)
+	moved := err == nil && p.advance()
 	p.mu.Unlock()
 	if moved {
 		p.wake(OnWatermark)
 	}
-	if !known {
-		return code.UnknownLeaderEpoch
-	}
-	return nil
+	return err
 }

@@ -1,12 +1,13 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,15 +24,18 @@ import (
 // Config is what a Set needs.
 type Config struct {
 	NodeID int32
-	// Dirs are the log directories, at least one.
-	Dirs   []*commitlog.Dir
+	// Dirs are the log directories, at least one. Run runs them.
+	Dirs []*commitlog.Dir
+	// Codecs decompress and compress what producers send.
 	Codecs *record.Codecs
 	// MaxLag is replica.lag.time.max.ms.
 	MaxLag time.Duration
 	// TopicOptions resolves a topic's effective configuration from its own overrides and the broker's values.
 	TopicOptions func(image *metadata.Image, topic string) (commitlog.Options, error)
-	Logger       *slog.Logger
-	Registerer   prometheus.Registerer
+	// Logger hears of partitions that cannot be opened and directories that fail; nil means slog.Default.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
 }
 
 // Set is all partitions that this broker holds. It observes the metadata log:
@@ -40,28 +44,48 @@ type Set struct {
 	cfg Config
 	log *slog.Logger
 
+	lies map[commitlog.ID]*commitlog.Dir // where logs lay at the start, by name; nil with one directory
+
 	mu     sync.RWMutex // guards the maps; never held across disk work
 	byName map[string]*topic
 	byID   map[wire.UUID]*topic
 	image  *metadata.Image // the last one observed
 }
 
-// topic is the partitions of one topic, indexed by number; nil where this broker holds no replica.
+// topic is the partitions of one topic, indexed by number. It does not change once
+// it is in the maps; another one takes its place.
 type topic struct {
 	name       string
 	id         wire.UUID
-	partitions []*Partition
+	partitions []*Partition // nil where this broker holds no replica, or could not open it
+	offline    []bool       // could not be opened
 }
 
 // New returns an empty set.
 func New(cfg Config) *Set {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
 	s := &Set{cfg: cfg, log: cfg.Logger, byName: make(map[string]*topic), byID: make(map[wire.UUID]*topic)}
-	s.register(cfg.Registerer)
+	if len(cfg.Dirs) > 1 {
+		s.lies = make(map[commitlog.ID]*commitlog.Dir)
+		for _, d := range cfg.Dirs {
+			for _, id := range d.Found() {
+				s.lies[commitlog.ID{Topic: id.Topic, Partition: id.Partition}] = d
+			}
+		}
+	}
+	if cfg.Registerer != nil {
+		s.register(cfg.Registerer)
+	}
 	return s
 }
 
-// Partition finds a partition by its topic's name. Errors: code.UnknownTopicOrPartition
-// when no such partition exists, code.NotLeaderOrFollower when another broker holds it.
+// Partition finds a partition by its topic's name.
+//
+//	code.UnknownTopicOrPartition  no such partition exists
+//	code.NotLeaderOrFollower      another broker holds it
+//	code.KafkaStorageError        it could not be opened here
 func (s *Set) Partition(name string, index int32) (*Partition, error) {
 	s.mu.RLock()
 	t := s.byName[name]
@@ -78,7 +102,8 @@ func (s *Set) Partition(name string, index int32) (*Partition, error) {
 	return t.partition(index)
 }
 
-// PartitionByID finds a partition by its topic's id. Errors as Partition's, with code.UnknownTopicID.
+// PartitionByID finds a partition by its topic's id. Errors are Partition's, and
+// code.UnknownTopicId when no topic has the id.
 func (s *Set) PartitionByID(id wire.UUID, index int32) (*Partition, error) {
 	s.mu.RLock()
 	t := s.byID[id]
@@ -102,37 +127,45 @@ func (t *topic) partition(index int32) (*Partition, error) {
 	if p := t.partitions[index]; p != nil {
 		return p, nil
 	}
+	if t.offline[index] {
+		return nil, code.KafkaStorageError
+	}
 	return nil, code.NotLeaderOrFollower
 }
 
 // All returns every partition that this broker holds, sorted by topic and number.
 func (s *Set) All() []*Partition {
-	var all []*Partition
+	all := s.every()
+	slices.SortFunc(all, func(a, b *Partition) int {
+		return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.index, b.index))
+	})
+	return all
+}
+
+// every is All in any order.
+func (s *Set) every() (all []*Partition) {
 	s.mu.RLock()
-	for _, t := range s.byName {
+	defer s.mu.RUnlock()
+	for _, t := range s.byID {
 		for _, p := range t.partitions {
 			if p != nil {
 				all = append(all, p)
 			}
 		}
 	}
-	s.mu.RUnlock()
-	slices.SortFunc(all, func(a, b *Partition) int {
-		if a.topic != b.topic {
-			if a.topic < b.topic {
-				return -1
-			}
-			return 1
-		}
-		return int(a.index - b.index)
-	})
 	return all
 }
 
 // Observe applies a change of the metadata to the partitions: it opens and
 // closes logs, takes and leaves leadership, and gives new options to logs. A
-// partition that cannot be opened is offline, and says so once in the log; the others go on.
+// partition that cannot be opened is offline, and says so once in the log; the
+// others go on. Calls do not overlap. The first image must not be older than this
+// broker's registration: an older one may name it the leader of an epoch that ended.
 func (s *Set) Observe(delta *metadata.Delta, image *metadata.Image) {
+	// The image goes first, so that whoever is woken by what follows is told by it.
+	s.mu.Lock()
+	s.image = image
+	s.mu.Unlock()
 	for _, t := range delta.Deleted {
 		s.drop(t)
 	}
@@ -145,9 +178,6 @@ func (s *Set) Observe(delta *metadata.Delta, image *metadata.Image) {
 	if len(delta.Configs) > 0 {
 		s.configure(delta.Configs, image)
 	}
-	s.mu.Lock()
-	s.image = image
-	s.mu.Unlock()
 }
 
 // drop ends the partitions of a deleted topic.
@@ -162,24 +192,33 @@ func (s *Set) drop(deleted *metadata.Topic) {
 	if t == nil {
 		return
 	}
-	for _, p := range t.partitions {
-		if p == nil {
-			continue
-		}
-		p.close()
-		if err := s.dirOf(p).Delete(p.logID()); err != nil {
-			s.log.Error("deleting a partition failed; its files stay", "topic", p.topic, "partition", p.index, "error", err)
+	for i, p := range t.partitions {
+		if p != nil {
+			s.remove(p)
+		} else if t.offline[i] {
+			id := commitlog.ID{Topic: t.name, TopicID: t.id, Partition: int32(i)}
+			if d := s.place(deleted, int32(i)); d != nil {
+				s.delete(d, id)
+				continue
+			}
+			for _, d := range s.cfg.Dirs { // it was new, and may have come as far as any
+				s.delete(d, id)
+			}
 		}
 	}
 }
 
-func (s *Set) dirOf(p *Partition) *commitlog.Dir {
-	for _, d := range s.cfg.Dirs {
-		if wire.UUID(d.Meta().DirectoryID) == p.dir {
-			return d
-		}
+// remove ends a partition on this broker and deletes its log.
+func (s *Set) remove(p *Partition) {
+	p.close()
+	s.delete(p.home, p.logID())
+}
+
+func (s *Set) delete(d *commitlog.Dir, id commitlog.ID) {
+	if err := d.Delete(id); err != nil {
+		s.log.Error("deleting a partition failed; its files stay", "topic", id.Topic, "partition", id.Partition, "error", err)
 	}
-	panic(fmt.Sprintf("replica: %s-%d lies in no log directory", p.topic, p.index))
+	delete(s.lies, commitlog.ID{Topic: id.Topic, Partition: id.Partition})
 }
 
 func (p *Partition) logID() commitlog.ID {
@@ -192,46 +231,56 @@ func (s *Set) take(m *metadata.Topic, changed []int32, image *metadata.Image) {
 	s.mu.RLock()
 	old := s.byID[m.ID]
 	s.mu.RUnlock()
-	t := &topic{name: m.Name, id: m.ID, partitions: make([]*Partition, len(m.Partitions))}
+	t := &topic{name: m.Name, id: m.ID, partitions: make([]*Partition, len(m.Partitions)), offline: make([]bool, len(m.Partitions))}
 	if old != nil {
 		copy(t.partitions, old.partitions)
+		copy(t.offline, old.offline)
 	}
 	opts, err := s.cfg.TopicOptions(image, m.Name)
 	if err != nil {
-		s.log.Error("a topic's configuration cannot be used; its defaults are", "topic", m.Name, "error", err)
+		s.log.Error("a topic's configuration cannot be used; Kafka's defaults are until it is set right", "topic", m.Name, "error", err)
+		opts = commitlog.DefaultOptions()
 	}
 	now := time.Now()
+	dirs := s.placeAll(t, m, changed)
+	gone := make([]*Partition, len(m.Partitions))
 	one := func(i int) {
 		d := &m.Partitions[i]
 		p := t.partitions[i]
 		if !slices.Contains(d.Replicas, s.cfg.NodeID) {
+			t.partitions[i], t.offline[i], gone[i] = nil, false, p
 			return
 		}
 		if p == nil {
 			var err error
-			if p, err = s.open(m, int32(i), opts); err != nil {
+			p, err = s.open(m, int32(i), dirs(i), opts)
+			if t.offline[i] = err != nil; err != nil {
 				s.log.Error("a partition cannot be opened and is offline", "topic", m.Name, "partition", i, "error", err)
 				return
 			}
 			t.partitions[i] = p
 		}
-		p.setMinISR(int(opts.MinInsyncReplicas))
-		if err := p.become(s.cfg.NodeID, isr.Partition{Replicas: d.Replicas, ISR: d.ISR, Leader: d.Leader, LeaderEpoch: d.LeaderEpoch, PartitionEpoch: d.PartitionEpoch}, now); err != nil {
-			s.log.Error("a partition cannot change its leadership", "topic", m.Name, "partition", i, "error", err)
+		if err := p.become(isr.Partition{Replicas: d.Replicas, ISR: d.ISR, Leader: d.Leader, LeaderEpoch: d.LeaderEpoch, PartitionEpoch: d.PartitionEpoch}, now); err != nil {
+			s.log.Error("a partition's log takes no leadership", "topic", m.Name, "partition", i, "error", err)
 		}
 	}
 	if changed != nil {
-		s.each(len(changed), func(i int) { one(int(changed[i])) })
+		each(len(changed), func(i int) { one(int(changed[i])) })
 	} else {
-		s.each(len(m.Partitions), one)
+		each(len(m.Partitions), one)
 	}
 	s.mu.Lock()
 	s.byID[t.id], s.byName[t.name] = t, t
 	s.mu.Unlock()
+	for _, p := range gone {
+		if p != nil {
+			s.remove(p)
+		}
+	}
 }
 
 // each runs one for 0 to n-1, on all processors: opening a log after a crash reads its tail.
-func (s *Set) each(n int, one func(i int)) {
+func each(n int, one func(i int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	if workers <= 1 {
 		for i := range n {
@@ -250,52 +299,72 @@ func (s *Set) each(n int, one func(i int)) {
 	wg.Wait()
 }
 
-func (s *Set) open(m *metadata.Topic, index int32, opts commitlog.Options) (*Partition, error) {
-	p := &Partition{topic: m.Name, id: m.ID, index: index, codecs: s.cfg.Codecs}
+func (s *Set) open(m *metadata.Topic, index int32, home *commitlog.Dir, opts commitlog.Options) (*Partition, error) {
+	p := &Partition{topic: m.Name, id: m.ID, index: index, self: s.cfg.NodeID, codecs: s.cfg.Codecs, home: home}
 	p.setLeader(-1, -1)
-	dir := s.place(m, index)
-	// A log with an unflushed tail may be flushed, and say so, before Open has
-	// returned: the lock makes flushed wait until there is a state to tell.
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, err := dir.Open(p.logID(), opts, p.flushed)
+	l, err := home.Open(p.logID(), p.options(opts), p.flushed)
 	if err != nil {
 		return nil, err
 	}
-	p.log, p.dir = l, dir.Meta().DirectoryID
-	hw := l.HighWatermark()
-	p.hw.Store(hw)
-	p.state = isr.New(s.cfg.NodeID, hw, s.cfg.MaxLag)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := l.Bounds()
+	p.log = l
+	p.state = isr.New(s.cfg.NodeID, min(b.HighWatermark, b.End), s.cfg.MaxLag)
+	p.state.Raise(b.Start) // a watermark that was not remembered is the start at least
+	p.state.SetMinISR(int(opts.MinInsyncReplicas))
+	p.setHighWatermark()
 	return p, nil
 }
 
-// place chooses the log directory of a partition: where it lies already, where
-// the metadata says, else the one with the fewest partitions.
+// placeAll returns the directory of each partition of a topic that is to be opened:
+// where it lies already, where the metadata says, else the one with the fewest
+// partitions, those that this topic has just been given counted.
+func (s *Set) placeAll(t *topic, m *metadata.Topic, changed []int32) func(i int) *commitlog.Dir {
+	if len(s.cfg.Dirs) == 1 {
+		return func(int) *commitlog.Dir { return s.cfg.Dirs[0] }
+	}
+	held := make(map[*commitlog.Dir]int)
+	for _, p := range s.every() {
+		held[p.home]++
+	}
+	dirs := make([]*commitlog.Dir, len(m.Partitions))
+	for i := range m.Partitions {
+		if t.partitions[i] != nil || changed != nil && !slices.Contains(changed, int32(i)) || !slices.Contains(m.Partitions[i].Replicas, s.cfg.NodeID) {
+			continue
+		}
+		if dirs[i] = s.place(m, int32(i)); dirs[i] == nil {
+			for _, d := range s.cfg.Dirs {
+				if d.Err() == nil && (dirs[i] == nil || held[d] < held[dirs[i]]) {
+					dirs[i] = d
+				}
+			}
+		}
+		if dirs[i] == nil { // all have failed; the first tells why
+			dirs[i] = s.cfg.Dirs[0]
+		}
+		held[dirs[i]]++
+	}
+	return func(i int) *commitlog.Dir { return dirs[i] }
+}
+
+// place returns the directory where a partition lies or has to lie; nil when nothing says.
 func (s *Set) place(m *metadata.Topic, index int32) *commitlog.Dir {
 	if len(s.cfg.Dirs) == 1 {
 		return s.cfg.Dirs[0]
 	}
-	id := commitlog.ID{Topic: m.Name, TopicID: m.ID, Partition: index}
-	for _, d := range s.cfg.Dirs {
-		if d.Has(id) {
-			return d
-		}
+	if d := s.lies[commitlog.ID{Topic: m.Name, Partition: index}]; d != nil {
+		return d
 	}
-	d := &m.Partitions[index]
-	if i := slices.Index(d.Replicas, s.cfg.NodeID); i >= 0 && i < len(d.Directories) {
-		for _, dir := range s.cfg.Dirs {
-			if dir.Meta().DirectoryID == d.Directories[i] && dir.Err() == nil {
-				return dir
+	p := &m.Partitions[index]
+	if i := slices.Index(p.Replicas, s.cfg.NodeID); i >= 0 && i < len(p.Directories) {
+		for _, d := range s.cfg.Dirs {
+			if d.Meta().DirectoryID == p.Directories[i] {
+				return d
 			}
 		}
 	}
-	best := s.cfg.Dirs[0]
-	for _, dir := range s.cfg.Dirs[1:] {
-		if dir.Err() == nil && (best.Err() != nil || dir.Len() < best.Len()) {
-			best = dir
-		}
-	}
-	return best
+	return nil
 }
 
 // configure gives logs the options that a change of configuration means: those of
@@ -318,20 +387,9 @@ func (s *Set) configure(changed []metadata.ConfigResource, image *metadata.Image
 		}
 		for _, p := range t.partitions {
 			if p != nil {
-				p.log.SetOptions(opts)
-				p.setMinISR(int(opts.MinInsyncReplicas))
+				p.configure(opts)
 			}
 		}
-	}
-}
-
-func (p *Partition) setMinISR(n int) {
-	p.mu.Lock()
-	p.state.SetMinISR(n)
-	moved := p.advance()
-	p.mu.Unlock()
-	if moved {
-		p.wake(OnWatermark)
 	}
 }
 
@@ -349,6 +407,11 @@ func (s *Set) Run(ctx context.Context) error {
 				return
 			}
 			s.log.Error("a log directory failed; its partitions are offline", "directory", d.Path(), "error", errs[i])
+			for _, p := range s.every() {
+				if p.home == d {
+					p.wakeAll(false) // what waits for it would wait in vain
+				}
+			}
 			if i == 0 || s.failed() == len(s.cfg.Dirs) {
 				cancel()
 			}

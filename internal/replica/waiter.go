@@ -30,7 +30,7 @@ func (w *Waiter) Wake() {
 }
 
 // Moved appends the slots of the watches that moved since the last call to dst,
-// each once, and forgets them. watch is called under a lock and returns the
+// each once for each time its watch was started, and forgets them. watch is called under a lock and returns the
 // slot's watch, or nil when that is gone.
 func (w *Waiter) Moved(dst []int32, watch func(slot int32) *Watch) []int32 {
 	w.mu.Lock()
@@ -66,8 +66,11 @@ type Watch struct {
 	marked    bool // slot is in waiter.moved, guarded by waiter.mu
 }
 
-// Start registers the watch: when one of events happens on p, slot joins w's moved ones and w wakes.
+// Start registers the watch: when one of events happens on p, slot joins w's moved
+// ones and w wakes. What happened before Start wakes nobody: look at the partition
+// after it. A watch that is active is stopped first.
 func (h *Watch) Start(p *Partition, w *Waiter, slot int32, events Events) {
+	h.Stop()
 	h.partition, h.waiter, h.slot, h.events, h.marked = p, w, slot, events, false
 	p.watchMu.Lock()
 	h.index = int32(len(p.watches))
