@@ -123,7 +123,7 @@ func (c *change) elect() {
 			return
 		}
 	}
-	if len(c.isr)+len(c.elr) == 0 && len(c.last) == 0 && c.old.Leader >= 0 {
+	if len(c.isr) == 0 && c.old.Leader >= 0 {
 		c.last = []int32{c.old.Leader}
 	}
 	if !c.electUnclean() {

@@ -111,7 +111,7 @@ func alter(img *metadata.Image, env *Env, all []alteration, receiver int32) (rec
 		results = append(results, resourceResult{a.kind, a.name, err})
 		for _, c := range changes {
 			recs = append(recs, c)
-			if c.Name == minInsyncReplicas {
+			if c.Name == minInsyncReplicas || c.Name == uncleanLeaderElection {
 				recs = append(recs, settleAfter(img, env, a, c)...)
 			}
 		}
@@ -309,32 +309,21 @@ func validateTogether(values map[string]string) error {
 	return nil
 }
 
-// settleAfter brings the ELRs in line with a min.insync.replicas that changes with
-// c: whoever has its minimum from now on has an empty ELR, since the watermark may
-// pass what the ELR's members hold. Partitions that stay below it keep theirs.
+// settleAfter returns what becomes of partitions when min.insync.replicas or
+// unclean.leader.election.enable changes with c. Whoever has its minimum from now on
+// has an empty ELR, since the watermark may pass what the ELR's members hold; those
+// that stay below it keep theirs. Whoever has no leader may get one.
 func settleAfter(img *metadata.Image, env *Env, a alteration, c *wire.ConfigRecord) []metadata.Record {
 	after, _, err := img.Apply([]metadata.Record{c}, env.NextOffset, 0)
 	if err != nil {
 		return nil
 	}
-	var recs []metadata.Record
-	for t := range img.Topics() {
-		if a.kind == metadata.TopicResource && t.Name != a.name {
-			continue
-		}
-		minISR := -1
-		for n, p := range t.Partitions {
-			if len(p.ELR)+len(p.LastKnownELR) == 0 {
-				continue
-			}
-			if minISR < 0 {
-				minISR = env.minISR(after, t.Name)
-			}
-			r := newChange(t.ID, int32(n), p, minISR, func(id int32) bool { return active(img, id) }).record()
-			if r != nil {
-				recs = append(recs, r)
-			}
-		}
+	match := func(p metadata.Partition) bool {
+		return p.Leader == metadata.NoLeader || len(p.ELR)+len(p.LastKnownELR) > 0
 	}
-	return recs
+	alive := func(id int32) bool { return active(img, id) }
+	if a.kind == metadata.TopicResource {
+		return changeTopic(after, env, after.Topic(a.name), match, alive, nil)
+	}
+	return everyPartition(after, env, match, alive, nil)
 }

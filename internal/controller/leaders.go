@@ -231,26 +231,33 @@ func withBroker(img *metadata.Image, env *Env, broker int32) []metadata.Record {
 // everyPartition changes the partitions that match, topic by topic in the order of names.
 func everyPartition(img *metadata.Image, env *Env, match func(metadata.Partition) bool, alive func(int32) bool, edit func(*change)) (recs []metadata.Record) {
 	for t := range img.Topics() {
-		minISR := -1
-		how := online
-		for n, p := range t.Partitions {
-			if !match(p) {
-				continue
+		recs = append(recs, changeTopic(img, env, t, match, alive, edit)...)
+	}
+	return recs
+}
+
+// changeTopic changes the partitions of a topic that match: edit says how, and may
+// be nil; ELR and leader follow.
+func changeTopic(img *metadata.Image, env *Env, t *metadata.Topic, match func(metadata.Partition) bool, alive func(int32) bool, edit func(*change)) (recs []metadata.Record) {
+	minISR := 0 // not looked up yet
+	how := online
+	for n, p := range t.Partitions {
+		if !match(p) {
+			continue
+		}
+		if minISR == 0 {
+			minISR = env.minISR(img, t.Name)
+			if env.unclean(img, t.Name) {
+				how = unclean
 			}
-			if minISR < 0 {
-				minISR = env.minISR(img, t.Name)
-				if env.unclean(img, t.Name) {
-					how = unclean
-				}
-			}
-			c := newChange(t.ID, int32(n), p, minISR, alive)
-			c.election = how
-			if edit != nil {
-				edit(c)
-			}
-			if r := c.record(); r != nil {
-				recs = append(recs, r)
-			}
+		}
+		c := newChange(t.ID, int32(n), p, minISR, alive)
+		c.election = how
+		if edit != nil {
+			edit(c)
+		}
+		if r := c.record(); r != nil {
+			recs = append(recs, r)
 		}
 	}
 	return recs

@@ -66,7 +66,7 @@ type Placement struct {
 	Directories  []wire.UUID // the log directory of each replica, in the order of Replicas
 	ISR          []int32     // in-sync replicas
 	ELR          []int32     // eligible leader replicas: left the ISR while it was below min.insync.replicas (KIP-966)
-	LastKnownELR []int32     // the last leader when ISR and ELR became empty (KIP-966)
+	LastKnownELR []int32     // the last leader when the ISR became empty (KIP-966)
 	Adding       []int32     // replicas that a reassignment adds; part of Replicas
 	Removing     []int32     // replicas that a reassignment removes; still part of Replicas
 }
