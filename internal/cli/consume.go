@@ -29,7 +29,7 @@ func (a *app) consume() *cobra.Command {
 		Long: "Read records to standard output. -o tells where to begin: start, end, an offset N, +N from the start,\n-N from the end, or a time @2026-01-31, @2026-01-31T15:04:05Z, @1767225600000 (ms), @-1h; with :end behind it,\nto stop at what is now the end. -f tells the form: json, or %v value, %k key, %t topic, %p partition, %o offset,\n%d timestamp, %h headers.",
 	}
 	f := c.Flags()
-	from := f.StringP("offset", "o", "", "where to begin (default: end, or where the group was)")
+	from := f.StringP("offset", "o", "", "where to begin (default: end; in a group where it was, and start where it was not yet)")
 	count := f.Int64P("num", "n", 0, "stop after so many records")
 	group := f.StringP("group", "g", "", "consume as a member of this group, and commit what was printed")
 	layout := f.StringP("format", "f", `%v\n`, `form of the output, or json (default "%v\n")`)
@@ -240,7 +240,7 @@ func (r *consuming) open(ctx context.Context, c *cobra.Command, topics []string,
 	switch {
 	case group != "":
 		if o.unset {
-			o.offset = kgo.NewOffset().AtEnd()
+			o.offset = kgo.NewOffset().AtStart()
 		}
 		opts = append(opts, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(o.offset), kgo.AutoCommitMarks(), kgo.BlockRebalanceOnPoll())
 	case !o.toEnd:

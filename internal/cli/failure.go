@@ -66,6 +66,9 @@ func usage(c *cobra.Command, format string, args ...any) *failure {
 // Errors of Kafka's protocol, of the network and of time have their own exit codes.
 func failed(err error, format string, args ...any) *failure {
 	f := explain(err)
+	if f.why == "" && f.code == codeInput {
+		f.why = f.what
+	}
 	f.what = fmt.Sprintf(format, args...)
 	return f
 }
@@ -99,7 +102,7 @@ func explain(err error) *failure {
 	case errors.Is(err, context.Canceled):
 		return &failure{exit: exitFailed, code: codeStopped, what: "interrupted"}
 	}
-	return &failure{exit: exitFailed, code: codeInput, what: lastLine(err)}
+	return &failure{exit: exitFailed, code: codeInput, what: strings.TrimSpace(lastLine(err))}
 }
 
 // kafkaText is the protocol's name of an error and its sentence.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -271,10 +272,7 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 	if len(found) == 0 {
 		return nil, fails, nil
 	}
-	configs, err := adm.DescribeTopicConfigs(ctx, found...)
-	if err != nil {
-		return nil, nil, failed(err, "the topics' configuration could not be read")
-	}
+	configs, noConfigs := adm.DescribeTopicConfigs(ctx, found...)
 	starts, err := adm.ListStartOffsets(ctx, found...)
 	if err != nil && len(starts) == 0 {
 		return nil, nil, failed(err, "the topics' first offsets could not be read")
@@ -309,6 +307,8 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 		p.Health = health(topics[n].Partitions.Sorted())
 		if rc, err := configs.On(n, nil); err == nil && rc.Err == nil {
 			p.configured(rc.Configs)
+		} else {
+			p.Notes = append(p.Notes, fmt.Sprintf("the configuration could not be read: %v", cmp.Or(noConfigs, err, rc.Err)))
 		}
 		pages = append(pages, p)
 	}
@@ -397,7 +397,10 @@ func (p *topicPage) print(a *app) {
 		fmt.Fprintf(tw, "%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", r.Partition, r.Leader, r.LeaderEpoch, idsText(r.Replicas), idsText(r.ISR), r.Start, r.End, size)
 	}
 	_ = tw.Flush()
-	if len(p.Configs) == 0 {
+	switch {
+	case p.Configs == nil:
+		return
+	case len(p.Configs) == 0:
 		fmt.Fprintln(a.out, "\nConfiguration: all default")
 		return
 	}
