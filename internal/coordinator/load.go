@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/klamm/klamm/internal/code"
@@ -12,6 +13,9 @@ import (
 	"github.com/klamm/klamm/internal/machine"
 	"github.com/klamm/klamm/internal/record"
 )
+
+// slowLoad is from when on a load is worth a line: clients have waited for it.
+const slowLoad = time.Second
 
 // load replays the log into a fresh machine. Only when it is complete does the
 // shard decide again; a log that cannot be read leaves it broken.
@@ -53,7 +57,11 @@ func (s *shard) load(ctx context.Context) {
 	s.retry = firstRetry
 	took := time.Since(begun)
 	s.g.metrics.loaded(took)
-	s.logger().Info("loaded a shard of groups", "groups", s.m.Len(), "records", l.records, "end_offset", l.offset, "took", took)
+	level := slog.LevelDebug
+	if took >= slowLoad {
+		level = slog.LevelInfo
+	}
+	s.logger().Log(ctx, level, "loaded a shard of groups", "groups", s.m.Len(), "records", l.records, "end_offset", l.offset, "took", took)
 }
 
 // notLoaded decides what becomes of a shard whose log could not be read: what may

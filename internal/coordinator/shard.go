@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -402,7 +403,11 @@ func (s *shard) fail(err error, tasks []task) {
 	}
 	s.mu.Unlock()
 	s.retryAt = time.Now().Add(s.retry)
-	s.logger().Warn("a shard of groups is dropped and read again from its log", "error", err, "again_in", s.retry)
+	level := slog.LevelWarn
+	if errors.Is(err, code.NotLeaderOrFollower) || errors.Is(err, code.FencedLeaderEpoch) {
+		level = slog.LevelDebug // leadership moved; the metadata log is about to say so
+	}
+	s.logger().Log(context.Background(), level, "a shard of groups is dropped and read again from its log", "error", err, "again_in", s.retry)
 	s.retry = min(2*s.retry, lastRetry)
 	answer := clientError(err)
 	for _, t := range tasks {
