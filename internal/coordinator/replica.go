@@ -3,7 +3,6 @@ package coordinator
 import (
 	"time"
 
-	"github.com/klamm/klamm/internal/commitlog"
 	"github.com/klamm/klamm/internal/replica"
 )
 
@@ -47,13 +46,14 @@ func (r *onReplica) Append(batches []byte, epoch int32, now time.Time) (int64, e
 }
 
 func (r *onReplica) Read(offset int64, max int, f func([]byte) error) error {
-	var s commitlog.Slice
-	defer s.Release()
-	log := r.p.Log()
-	if err := log.Read(&s, offset, log.Bounds().End, max, true, commitlog.ReadBytes); err != nil {
+	// As a follower would: up to the end, since what the leader has is what it decides on.
+	q := replica.ReadQuery{Offset: offset, MaxBytes: max, MinOne: true, LeaderEpoch: -1, FetchedEpoch: -1, Follower: true}
+	var out replica.ReadResult
+	defer out.Data.Release()
+	if err := r.p.Read(&q, &out); err != nil {
 		return err
 	}
-	return f(s.Bytes())
+	return f(out.Data.Bytes())
 }
 
 func (r *onReplica) Watch(w *replica.Waiter) {
