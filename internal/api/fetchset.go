@@ -248,11 +248,26 @@ func (f *fetch) poll() {
 		if f.total >= f.maxBytes && f.total > 0 {
 			break
 		}
-		p.queued = false
 		f.read(slot, p)
 		f.given = append(f.given, slot)
+		if f.cut(p) {
+			break // it is the first of the next request
+		}
+		p.queued = false
 	}
 	f.queue = append(f.queue[:0], f.queue[n:]...)
+}
+
+// cut says that there was something to read and no room left for its first batch.
+func (f *fetch) cut(p *fetchPart) bool {
+	if p.err != nil || p.result == nil || p.size > 0 || p.result.Diverging {
+		return false
+	}
+	end := p.result.HighWatermark
+	if f.committed {
+		end = p.result.LastStable
+	}
+	return p.offset < end
 }
 
 // read reads one partition. An error that the reader did not know of yet ends the wait.
