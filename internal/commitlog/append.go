@@ -456,10 +456,10 @@ func (a *appending) finish() error {
 	l.d.metrics.appends.Inc()
 	l.d.metrics.bytes.Add(float64(a.wrote))
 	var err error
-	if a.flush {
-		err = l.Sync()
-	} else if a.o.FlushBeforeAck {
+	if a.o.FlushBeforeAck {
 		l.RequestFlush()
+	} else if a.flush {
+		err = l.Sync()
 	}
 	if a.rolled {
 		l.d.checkpoint(l)

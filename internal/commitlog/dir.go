@@ -31,7 +31,10 @@ type DirOptions struct {
 	// Flushers is how many fsyncs may be under way at once; 0 means 4.
 	Flushers int
 	// SyncAllMin is from how many dirty logs on one syncfs takes the place of an
-	// fdatasync each; 0 means 128, see BenchmarkDirtyLogs.
+	// fdatasync each; 0 means 8. Measured on ext4 with 4 KB dirty in each log, in us
+	// for one round by syncfs and by four fdatasyncs at a time: 1 log 155 and 124, 4
+	// logs 204 and 390, 8 logs 377 and 527, 16 logs 373 and 1,093, 128 logs 1,719 and
+	// 14,804, 500 logs 27,814 and 47,081 (BenchmarkDirtyLogs).
 	SyncAllMin int
 	// TailCache keeps what is read at the ends of logs; nil for one of 16 MiB.
 	TailCache *TailCache
@@ -87,8 +90,10 @@ type Dir struct {
 	full      atomic.Bool
 	noAlloc   atomic.Bool
 	noSyncAll atomic.Bool
-	wake      chan struct{} // something for maintenance
-	failed    chan struct{}
+	// syncAllFrom is the time in ns before which syncfs is not tried again.
+	syncAllFrom atomic.Int64
+	wake        chan struct{} // something for maintenance
+	failed      chan struct{}
 
 	mu      sync.Mutex
 	logs    map[string]*Log
@@ -171,7 +176,7 @@ func (o DirOptions) normal() DirOptions {
 		o.Flushers = 4
 	}
 	if o.SyncAllMin <= 0 {
-		o.SyncAllMin = 128
+		o.SyncAllMin = 8
 	}
 	if o.TailCache == nil {
 		o.TailCache = NewTailCache(16 << 20)
@@ -376,13 +381,37 @@ func (d *Dir) Found() []ID {
 	return out
 }
 
+// Has says whether the log of a partition is open, or has files or a unit in the
+// journal.
+func (d *Dir) Has(id ID) bool {
+	name := id.dir()
+	d.mu.Lock()
+	known := d.logs[name] != nil || d.found[name] != nil
+	d.mu.Unlock()
+	if known {
+		return true
+	}
+	d.journal.mu.Lock()
+	_, known = d.journal.units[name]
+	d.journal.mu.Unlock()
+	return known
+}
+
+// Len is the number of open logs.
+func (d *Dir) Len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.logs)
+}
+
 // ErrOpen is returned by Open for a partition that is open.
 var ErrOpen = errors.New("the log is open already")
 
 // Open returns the log of a partition. Nothing is made on disk before the first
 // append. onFlush, which may be nil, is called without locks whenever the flushed
 // end has moved, with that end; calls for one log may overlap. Files that were
-// written under another topic id are put aside first.
+// written under another topic id are put aside first. A log that could not be
+// recovered is a KAFKA_STORAGE_ERROR, and Delete removes it.
 func (d *Dir) Open(id ID, o Options, onFlush func(flushedEnd int64)) (*Log, error) {
 	if err := d.Err(); err != nil {
 		return nil, storageError(err)
@@ -410,6 +439,12 @@ func (d *Dir) Open(id ID, o Options, onFlush func(flushedEnd int64)) (*Log, erro
 			l.id = u.id
 			l.adopt(u)
 		}
+	}
+	if l.err != nil {
+		d.mu.Lock()
+		d.found[name] = l // so that Delete finds it
+		d.mu.Unlock()
+		return nil, storageError(l.err)
 	}
 	if l.id.TopicID != id.TopicID && l.id.TopicID != ([16]byte{}) && id.TopicID != ([16]byte{}) {
 		l.logger().Warn("directory belongs to a deleted topic of the same name and is put aside", "topic_id", l.id.TopicID, "new_topic_id", id.TopicID)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -14,8 +15,16 @@ type flushQueue struct {
 	mu   sync.Mutex
 	cond sync.Cond
 	logs []*Log
+	all  bool // a syncfs is under way: what becomes dirty meanwhile waits for its end
 	done bool
 }
+
+// gatherTime is what a group commit of many logs waits at most for the next one.
+const gatherTime = 50 * time.Microsecond
+
+// syncAllSlow is how long a syncfs may take before fdatasync is preferred again for
+// a time: it also waits for what others write to the file system.
+const syncAllSlow = 25 * time.Millisecond
 
 // RequestFlush schedules a group commit: all that is appended by the time a
 // flusher takes the log becomes durable with one fsync, and onFlush hears of it.
@@ -37,13 +46,14 @@ func (q *flushQueue) put(l *Log) {
 	q.cond.Signal()
 }
 
-// take waits for dirty logs and moves them to into: one, or all when there are at
-// least most. It returns nil when the queue was shut and is empty.
+// take waits for dirty logs and moves them to into: one, or all when they are at
+// least most; then nobody else takes any until taken. It returns nil when the queue
+// was shut and is empty.
 func (q *flushQueue) take(into []*Log, most int) []*Log {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.logs) == 0 {
-		if q.done {
+	for len(q.logs) == 0 || q.all {
+		if q.done && len(q.logs) == 0 {
 			return nil
 		}
 		q.cond.Wait()
@@ -51,12 +61,32 @@ func (q *flushQueue) take(into []*Log, most int) []*Log {
 	n := 1
 	if len(q.logs) >= most {
 		n = len(q.logs)
+		q.all = n > 1
 	}
 	into = append(into[:0], q.logs[:n]...)
 	rest := copy(q.logs, q.logs[n:])
 	clear(q.logs[rest:])
 	q.logs = q.logs[:rest]
 	return into
+}
+
+// taken ends a take of n logs. Those whom it has answered are about to append
+// again: they get a moment, so that the next take finds them together and does not
+// begin with a single log.
+func (q *flushQueue) taken(n int) {
+	for until := time.Now().Add(gatherTime); time.Now().Before(until); {
+		runtime.Gosched()
+		q.mu.Lock()
+		enough := len(q.logs) >= n-n/4
+		q.mu.Unlock()
+		if enough {
+			break
+		}
+	}
+	q.mu.Lock()
+	q.all = false
+	q.mu.Unlock()
+	q.cond.Broadcast()
 }
 
 // shut lets the flushers end when nothing waits any more.
@@ -69,15 +99,19 @@ func (q *flushQueue) shut() {
 
 // flusher is one of the goroutines that make dirty logs durable.
 func (d *Dir) flusher() {
-	var logs []*Log
+	var g group
 	for {
-		if logs = d.flushes.take(logs, d.opt.SyncAllMin); logs == nil {
+		if g.logs = d.flushes.take(g.logs, d.opt.SyncAllMin); g.logs == nil {
 			return
 		}
-		if len(logs) > 1 && d.flushAll(logs) {
-			continue
+		if len(g.logs) > 1 {
+			done := d.flushAll(&g)
+			d.flushes.taken(len(g.logs))
+			if done {
+				continue
+			}
 		}
-		for _, l := range logs {
+		for _, l := range g.logs {
 			l.st.Lock()
 			l.queued = false
 			l.st.Unlock()
@@ -85,6 +119,19 @@ func (d *Dir) flusher() {
 			_ = l.flush()
 		}
 	}
+}
+
+// group is what one syncfs makes durable, and memory that its flusher uses again.
+type group struct {
+	logs  []*Log
+	marks []groupMark
+	sizes []int64 // of the segments of all marks, one behind another
+}
+
+type groupMark struct {
+	end  int64
+	gen  uint32
+	segs []*segment
 }
 
 // Sync makes everything appended before the call durable and calls onFlush.
@@ -207,26 +254,23 @@ func (l *Log) syncNames() error {
 
 // flushAll makes many logs durable with one syncfs. It returns false when the
 // system has none and each has to be flushed by itself.
-func (d *Dir) flushAll(logs []*Log) bool {
-	if d.noSyncAll.Load() || d.hooks.any() {
+func (d *Dir) flushAll(g *group) bool {
+	if d.noSyncAll.Load() || d.hooks.any() || time.Now().UnixNano() < d.syncAllFrom.Load() {
 		return false
 	}
-	type mark struct {
-		end   int64
-		gen   uint32
-		sizes []int64
-		segs  []*segment
-	}
-	marks := make([]mark, len(logs))
-	for i, l := range logs {
+	g.marks, g.sizes = g.marks[:0], g.sizes[:0]
+	for _, l := range g.logs {
 		l.fmu.Lock()
 		l.st.Lock()
 		l.queued = false
-		m := mark{end: l.end, gen: l.gen, segs: l.segs, sizes: make([]int64, len(l.segs))}
-		for k, s := range l.segs {
-			m.sizes[k] = s.size
+		first := len(l.segs)
+		for first > 0 && (l.segs[first-1].synced < l.segs[first-1].size || !l.segs[first-1].dirSynced) {
+			first--
 		}
-		marks[i] = m
+		g.marks = append(g.marks, groupMark{l.end, l.gen, l.segs[first:]})
+		for _, s := range l.segs[first:] {
+			g.sizes = append(g.sizes, s.size)
+		}
 		l.st.Unlock()
 	}
 	began := time.Now()
@@ -241,21 +285,30 @@ func (d *Dir) flushAll(logs []*Log) bool {
 		}
 	}
 	if err == nil {
-		d.metrics.flushed(time.Since(began))
+		took := time.Since(began)
+		d.metrics.flushed(took)
+		if most := max(syncAllSlow, time.Duration(len(g.logs))*time.Millisecond); took > most {
+			// It wrote out more than our logs: others fill this file system.
+			d.syncAllFrom.Store(time.Now().Add(100 * took).UnixNano())
+		}
 	}
-	for i, l := range logs {
+	sizes := g.sizes
+	for i, l := range g.logs {
 		moved := int64(-1)
+		m := &g.marks[i]
 		if err == nil {
 			l.st.Lock()
-			if l.gen == marks[i].gen {
-				for k, s := range marks[i].segs {
-					s.synced, s.dirSynced = max(s.synced, marks[i].sizes[k]), true
+			if l.gen == m.gen {
+				for k, s := range m.segs {
+					s.synced, s.dirSynced = max(s.synced, sizes[k]), true
 				}
 				l.durable = true
 			}
 			l.st.Unlock()
-			moved = l.noteFlushed(marks[i].end, marks[i].gen)
+			moved = l.noteFlushed(m.end, m.gen)
 		}
+		sizes = sizes[len(m.segs):]
+		*m = groupMark{}
 		l.fmu.Unlock()
 		if moved >= 0 && l.onFlush != nil {
 			l.onFlush(moved)

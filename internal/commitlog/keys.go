@@ -186,7 +186,8 @@ func throttled(value string) error {
 }
 
 // OptionsFrom makes a log's options of a topic's effective values, which get
-// returns by the topic's keys in their plain form.
+// returns by the topic's keys in their plain form, and by the broker's key
+// producer.id.expiration.ms, which may be the empty text.
 func OptionsFrom(get func(name string) string) (Options, error) {
 	var failed error
 	number := func(name string) int64 {
@@ -217,6 +218,9 @@ func OptionsFrom(get func(name string) string) (Options, error) {
 	o.GzipLevel, o.LZ4Level, o.ZstdLevel = int32(number("compression.gzip.level")), int32(number("compression.lz4.level")), int32(number("compression.zstd.level"))
 	o.MaxDecompressedBytes = number("max.decompressed.message.bytes")
 	o.MinInsyncReplicas = int32(min(number("min.insync.replicas"), math.MaxInt32))
+	if get("producer.id.expiration.ms") != "" {
+		o.ProducerExpirationMs = number("producer.id.expiration.ms")
+	}
 	o.UncleanLeaderElection = get("unclean.leader.election.enable") == "true"
 	return o, failed
 }

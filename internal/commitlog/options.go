@@ -47,7 +47,9 @@ type Options struct {
 	// FlushBeforeAck makes the log of the durable class (flush.before.ack).
 	FlushBeforeAck bool
 	// FlushMessages fsyncs before Append returns once so many records are not
-	// flushed; 0 means never (flush.messages).
+	// flushed; 0 means never (flush.messages). A log of the durable class flushes
+	// every append anyway and Append does not wait: there who answers waits for
+	// Bounds.Flushed, under flush.messages=1 for acks=1 too.
 	FlushMessages int64
 	// FlushMs schedules an fsync of what is older than that; 0 means never (flush.ms).
 	FlushMs int64
