@@ -100,6 +100,7 @@ func alter(img *metadata.Image, env *Env, all []alteration, receiver int32) (rec
 	for _, a := range all {
 		named[metadata.ConfigResource{Type: a.kind, Name: a.name}]++
 	}
+	settle := map[metadata.ConfigResource]bool{}
 	for _, a := range all {
 		var changes []*wire.ConfigRecord
 		var err error
@@ -112,11 +113,11 @@ func alter(img *metadata.Image, env *Env, all []alteration, receiver int32) (rec
 		for _, c := range changes {
 			recs = append(recs, c)
 			if c.Name == minInsyncReplicas || c.Name == uncleanLeaderElection {
-				recs = append(recs, settleAfter(img, env, a, c)...)
+				settle[metadata.ConfigResource{Type: a.kind, Name: a.name}] = true
 			}
 		}
 	}
-	return recs, results
+	return append(recs, settleAfter(img, env, recs, settle)...), results
 }
 
 // scopes are the resource types that configs can be altered of, with their keys' scopes.
@@ -310,20 +311,24 @@ func validateTogether(values map[string]string) error {
 }
 
 // settleAfter returns what becomes of partitions when min.insync.replicas or
-// unclean.leader.election.enable changes with c. Whoever has its minimum from now on
-// has an empty ELR, since the watermark may pass what the ELR's members hold; those
-// that stay below it keep theirs. Whoever has no leader may get one.
-func settleAfter(img *metadata.Image, env *Env, a alteration, c *wire.ConfigRecord) []metadata.Record {
-	after, _, err := img.Apply([]metadata.Record{c}, env.NextOffset, 0)
-	if err != nil {
+// unclean.leader.election.enable of the resources changes with recs. Whoever has its
+// minimum from now on has an empty ELR, since the watermark may pass what the ELR's
+// members hold; those that stay below it keep theirs. Whoever has no leader may get one.
+func settleAfter(img *metadata.Image, env *Env, recs []metadata.Record, resources map[metadata.ConfigResource]bool) (more []metadata.Record) {
+	if len(resources) == 0 {
 		return nil
 	}
-	match := func(p metadata.Partition) bool {
-		return p.Leader == metadata.NoLeader || len(p.ELR)+len(p.LastKnownELR) > 0
+	after, _, err := img.Apply(recs, env.NextOffset, 0)
+	if err != nil {
+		return nil // the caller's own records, which it will find out by itself
 	}
-	alive := func(id int32) bool { return active(img, id) }
-	if a.kind == metadata.TopicResource {
-		return changeTopic(after, env, after.Topic(a.name), match, alive, nil)
+	everywhere := resources[metadata.ConfigResource{Type: metadata.BrokerResource}]
+	for t := range after.Topics() {
+		if everywhere || resources[metadata.ConfigResource{Type: metadata.TopicResource, Name: t.Name}] {
+			more = append(more, changeTopic(after, env, t, func(p metadata.Partition) bool {
+				return p.Leader == metadata.NoLeader || len(p.ELR)+len(p.LastKnownELR) > 0
+			}, func(id int32) bool { return active(after, id) }, nil)...)
+		}
 	}
-	return everyPartition(after, env, match, alive, nil)
+	return more
 }

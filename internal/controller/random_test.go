@@ -219,6 +219,9 @@ func TestRandomClusterKeepsItsInvariants(t *testing.T) {
 					if rng.IntN(3) == 0 {
 						r.ResourceType, r.ResourceName = metadata.BrokerResource, ""
 					}
+					if flag := strconv.FormatBool(rng.IntN(8) == 0); rng.IntN(2) == 0 {
+						r.Configs = append(r.Configs, wire.IncrementalAlterConfigsRequestAlterableConfig{Name: uncleanLeaderElection, Value: &flag})
+					}
 					c.run(IncrementalAlterConfigs(&wire.IncrementalAlterConfigsRequest{Resources: []wire.IncrementalAlterConfigsRequestAlterConfigsResource{r}}, AnyReceiver))
 				}
 			case 4: // crash and restart

@@ -43,6 +43,9 @@ func decode(b []byte) (metadata.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quorum: entry: %w", err)
 	}
+	if err := batch.Check(); err != nil {
+		return nil, fmt.Errorf("quorum: entry: %w", err)
+	}
 	if len(rest) > 0 || batch.Count() != 1 || batch.Codec() != record.None {
 		return nil, fmt.Errorf("quorum: entry holds %d records in codec %v and %d more bytes; it has one record, as it is", batch.Count(), batch.Codec(), len(rest))
 	}

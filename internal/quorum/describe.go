@@ -81,7 +81,8 @@ type metrics struct {
 	append              prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+// newMetrics registers under the names that Strimzi's boards have for Kafka's own, as far as there are any.
+func newMetrics(q *Quorum, r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		proposed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "kafka_server_raftmetrics_proposed_records_total", Help: "Metadata records that this node proposed."}),
 		snapshots: prometheus.NewCounter(prometheus.CounterOpts{Name: "kafka_server_snapshotemitter_snapshots_total", Help: "Snapshots of the metadata that this node wrote."}),
@@ -89,10 +90,45 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kafka_server_raftmetrics_append_seconds", Help: "Time to make an append to the metadata log durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
-	if r != nil {
-		r.MustRegister(m.proposed, m.snapshots, m.applied, m.append)
+	if r == nil {
+		return m, nil
 	}
-	return m
+	all := []prometheus.Collector{m.proposed, m.snapshots, m.applied, m.append}
+	gauge := func(name, help string, value func() int) {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+	}
+	gauge("kafka_controller_kafkacontroller_activecontrollercount", "1 on the active controller, 0 elsewhere.", func() int {
+		if q.Leading() {
+			return 1
+		}
+		return 0
+	})
+	gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics in the cluster.", func() int { return q.Image().NumTopics() })
+	gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions in the cluster.", func() int { return q.Image().NumPartitions() })
+	gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers that are registered and not fenced.", func() int { return q.Image().NumActive() })
+	gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Brokers that are registered and fenced.", func() int {
+		i := q.Image()
+		return len(i.Brokers()) - i.NumActive()
+	})
+	gauge("kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader.", func() (n int) {
+		for t := range q.Image().Topics() {
+			for i := range t.Partitions {
+				if t.Partitions[i].Leader < 0 {
+					n++
+				}
+			}
+		}
+		return n
+	})
+	for i, c := range all {
+		if err := r.Register(c); err != nil {
+			for _, done := range all[:i] {
+				r.Unregister(done)
+			}
+			return nil, fmt.Errorf("quorum: register metrics: %w", err)
+		}
+	}
+	return m, nil
 }
 
 // raftLogger gives raft's own messages to slog; what it calls info is its everyday talk.
@@ -116,7 +152,7 @@ func (l raftLogger) Panic(v ...any)                 { panic(fmt.Sprint(v...)) }
 func (l raftLogger) Panicf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }
 
 func (l raftLogger) debugf(format string, v ...any) {
-	if l.log.Enabled(nil, slog.LevelDebug) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug("raft", "message", fmt.Sprintf(format, v...))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -122,6 +123,25 @@ type Log interface {
 	AdvanceStart(offset int64) error
 	// SetHighWatermark notes that everything below offset is committed.
 	SetHighWatermark(offset int64)
+}
+
+// Configure sets what ConfigKeys say; get returns the value of one of them. A value
+// that is no number is left at its default.
+func (o *Options) Configure(get func(name string) string) {
+	number := func(name string) int64 {
+		n, err := strconv.ParseInt(get(name), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	o.ElectionTimeout = time.Duration(number("controller.quorum.election.timeout.ms")) * time.Millisecond
+	o.SnapshotBytes = number("metadata.log.max.record.bytes.between.snapshots")
+	if ms := number("metadata.log.max.snapshot.interval.ms"); ms > 0 && ms < math.MaxInt64/int64(time.Millisecond) {
+		o.SnapshotInterval = time.Duration(ms) * time.Millisecond
+	} else {
+		o.SnapshotInterval = -1
+	}
 }
 
 func (o *Options) setDefaults() error {

@@ -73,7 +73,6 @@ type Quorum struct {
 	snapTime   time.Time // of the newest snapshot, or of the start
 	snapping   bool
 	snapDone   chan snapResult
-	snapError  error
 	seen       map[uint64]time.Time // when a voter was heard of
 
 	applier applier
@@ -123,8 +122,11 @@ func New(o Options) (*Quorum, error) {
 	}
 	q := &Quorum{opt: o, log: o.Logger.With("room", "quorum"), ready: make(chan struct{}), wake: make(chan struct{}, 1), snapDone: make(chan snapResult, 1),
 		voters: map[uint64]Voter{}, seen: map[uint64]time.Time{}, snapTime: time.Now()}
-	q.metrics = newMetrics(o.Registerer)
 	if err := q.open(); err != nil {
+		return nil, err
+	}
+	var err error
+	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
 		return nil, err
 	}
 	seed := o.Seed
@@ -323,7 +325,11 @@ func (q *Quorum) loop(ctx context.Context) error {
 			return fmt.Errorf("quorum: campaign: %w", err)
 		}
 	}
-	ticker := time.NewTicker(q.opt.ElectionTimeout / heartbeatsPerElection)
+	tick := q.opt.ElectionTimeout / heartbeatsPerElection
+	if len(q.voters) == 1 {
+		tick = q.opt.ElectionTimeout / 2 // there is nobody to send heartbeats to; sessions and snapshots are looked after
+	}
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
 		if err := q.advance(); err != nil {

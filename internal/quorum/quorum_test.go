@@ -537,8 +537,7 @@ func TestALogThatEndsInsideADecisionIsAborted(t *testing.T) {
 		if n.q.Image().Topic("torn") != nil || n.q.Image().Topic("whole") == nil {
 			t.Fatal("a decision that does not end took effect")
 		}
-		resp, err = n.propose(create("after", 2))
-		if err != nil {
+		if _, err := n.propose(create("after", 2)); err != nil {
 			t.Fatal(err)
 		}
 		n.stop()
