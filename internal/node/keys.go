@@ -39,6 +39,8 @@ func ConfigKeys() []config.Key {
 			Doc: "The Java class that decides who may do what; accepted only with allow.everyone.if.no.acl.found=true while there are no ACLs."},
 		{Name: "broker.id", Scope: config.Broker, Kind: config.Int, Default: "-1", Check: config.AtLeast(-1),
 			Doc: "The older name of node.id."},
+		{Name: "broker.rack", Scope: config.Broker, Kind: config.String, Null: true,
+			Doc: "The rack this broker stands in, for placing replicas and for fetching from near ones."},
 		{Name: "controller.listener.names", Scope: config.Broker, Kind: config.List, Null: true,
 			Doc: "The names of the listeners that controllers use among themselves."},
 		{Name: "controller.quorum.voters", Scope: config.Broker, Kind: config.List, Default: "",
@@ -57,6 +59,8 @@ func ConfigKeys() []config.Key {
 			Doc: "The number of this node in its cluster."},
 		{Name: "process.roles", Scope: config.Broker, Kind: config.List, Null: true, Check: config.ListOf("broker", "controller"),
 			Doc: "What this process is: broker, controller or both."},
+		{Name: "replica.lag.time.max.ms", Scope: config.Broker, Kind: config.Long, Default: "30000",
+			Doc: "How long a follower may lag before it leaves the in-sync replicas, in milliseconds."},
 		{Name: "security.inter.broker.protocol", Scope: config.Broker, Kind: config.String, Default: "PLAINTEXT", Check: config.OneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
 			Doc: "The security protocol that brokers use among themselves where inter.broker.listener.name is not set."},
 	}
