@@ -328,3 +328,6 @@ func same(t testing.TB, got, want any) {
 		t.Fatalf("got %s, want %s", g, w)
 	}
 }
+
+// topicOf is a topic as the metadata has it, without its partitions.
+func topicOf(name string) *metadata.Topic { return &metadata.Topic{Name: name, ID: id(1)} }
