@@ -9,6 +9,8 @@ import (
 
 	"github.com/klamm/klamm/internal/controller"
 	"github.com/klamm/klamm/internal/disk"
+	"github.com/klamm/klamm/internal/metadata"
+	"github.com/klamm/klamm/internal/wire"
 )
 
 func TestFiguresOnTheOperatingSystem(t *testing.T) {
@@ -52,7 +54,21 @@ func TestFiguresOnTheOperatingSystem(t *testing.T) {
 	if got := n.q.Image().NumPartitions(); got != 9900 {
 		t.Fatalf("%d partitions", got)
 	}
+	begin = time.Now()
+	if _, err := n.propose(func(img *metadata.Image, env *controller.Env) ([]metadata.Record, any, error) {
+		recs, resp, err := controller.RegisterBroker(controller.Registration{Serving: true, Request: &wire.BrokerRegistrationRequest{
+			BrokerId: 1, ClusterId: "cluster", IncarnationId: wire.UUID{7}, LogDirs: []wire.UUID{directory(1)}, PreviousBrokerEpoch: -1,
+			Features: []wire.BrokerRegistrationRequestFeature{{Name: metadata.VersionFeature, MinSupportedVersion: 7, MaxSupportedVersion: metadata.MaxVersion}}}})(img, env)
+		if len(recs) != 9901 {
+			t.Errorf("an unclean restart took %d records", len(recs))
+		}
+		return recs, resp, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	crashed := time.Since(begin)
 	n.stop()
+	t.Logf("registered after a crash in %s", crashed)
 	t.Logf("fresh start %s, 9,900 partitions created in %s, stop %s, start from the snapshot %s, by replay %s", fresh, big, stop, again, replay)
 	for what, v := range map[string][2]time.Duration{"fresh start": {fresh, 100 * time.Millisecond}, "create": {big, 600 * time.Millisecond}, "start": {again, 300 * time.Millisecond}, "replay": {replay, 400 * time.Millisecond}} {
 		if v[0] > v[1] {

@@ -335,6 +335,7 @@ func TestConcurrentProposalsShareAnFsync(t *testing.T) {
 		t.Errorf("one decision took %d fsyncs", got)
 	}
 	before = c.syncs.Load()
+	written := c.appends.Load()
 	c.hold = make(chan struct{}) // seen by the loop through the proposals' mutex
 	var wg sync.WaitGroup
 	const many = 50
@@ -346,7 +347,7 @@ func TestConcurrentProposalsShareAnFsync(t *testing.T) {
 		n.q.mu.Lock()
 		waiting := len(n.q.queue)
 		n.q.mu.Unlock()
-		if c.syncs.Load()-before == 1 && waiting >= many-10 {
+		if c.syncs.Load()-before == 1 && int(c.appends.Load()-written)+waiting == many {
 			break
 		}
 		if time.Now().After(deadline) {
