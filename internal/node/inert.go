@@ -21,7 +21,10 @@ const (
 	ownJournal     = "a journal keeps what checkpoints would, when it changes"
 	noPurgatory    = "finished requests are cleared away at once"
 	noTelemetry    = "clients are not asked for metrics yet"
-	notYet         = "this version does not use it"
+	memoryIndex    = "the index lies in memory and grows with the log"
+	topicOnly      = "set it on topics; this version has no value of it for all"
+	systemSockets  = "the system sizes the buffers and the backlog of sockets"
+	flushFallback  = "there is no scheduler of its own; it counts as the fallback of log.flush.interval.ms"
 )
 
 // inertKeys are the keys of Kafka 4.4.0 that no room need obey: accepted, shown by DescribeConfigs,
@@ -135,7 +138,7 @@ func inertKeys() []config.Key {
 		{Name: "log.flush.offset.checkpoint.interval.ms", Scope: config.Broker, Kind: config.Int, Default: "60000",
 			Doc: "How often the recovery point is written down, in milliseconds.", NoEffect: ownJournal},
 		{Name: "log.flush.scheduler.interval.ms", Scope: config.Broker, Kind: config.Long, Default: "9223372036854775807",
-			Doc: "How often logs are checked for being due for forcing to disk, in milliseconds; the time itself where log.flush.interval.ms is unset.", NoEffect: notYet},
+			Doc: "How often logs are checked for being due for forcing to disk, in milliseconds; the time itself where log.flush.interval.ms is unset.", NoEffect: flushFallback},
 		{Name: "log.flush.start.offset.checkpoint.interval.ms", Scope: config.Broker, Kind: config.Int, Default: "60000",
 			Doc: "How often log start offsets are written down, in milliseconds.", NoEffect: ownJournal},
 		{Name: "log.index.size.max.bytes", Scope: config.Broker, Kind: config.Int, Default: "10485760", Update: config.ClusterWide,
