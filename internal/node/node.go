@@ -200,6 +200,27 @@ func (n *Node) build() error {
 		Codecs: codecs, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, Logger: n.log, Registerer: n.reg,
 	})
 	n.server = server.New(n.serverConfig(), table, n.log, n.reg)
+	return n.buildAdmin()
+}
+
+// buildAdmin binds the admin listener, so that a node can be asked how it is while it starts.
+func (n *Node) buildAdmin() error {
+	if n.cfg.AdminListener == "" {
+		return nil
+	}
+	gatherer, ok := n.reg.(prometheus.Gatherer)
+	if !ok {
+		return errors.New("admin.listener needs a registry that can be gathered")
+	}
+	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.serving.Load)
+	switch {
+	case err == nil:
+		n.admin = a
+	case n.cfg.AdminOptional:
+		n.log.Warn("the admin listener is not there; choose another address by admin.listener", "address", n.cfg.AdminListener, "error", err)
+	default:
+		return fmt.Errorf("admin.listener=%s: %w; choose another address, or none with admin.listener=", n.cfg.AdminListener, err)
+	}
 	return nil
 }
 
@@ -233,6 +254,9 @@ func (o observer) Observe(delta *metadata.Delta, image *metadata.Image) { o(delt
 func (n *Node) run(ctx context.Context) error {
 	g := newStages(ctx)
 	defer g.stop()
+	if n.admin != nil {
+		g.start("admin listener", n.admin.run)
+	}
 	g.start("log directories", func(ctx context.Context) error { return n.runDirs(ctx) })
 	g.start("quorum", n.quorum.Run)
 	select {
@@ -256,7 +280,6 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	g.start("heartbeat", n.heartbeat)
 	g.start("server", n.server.Run)
-	n.startAdmin(g)
 	n.describe()
 	n.serving.Store(true)
 	close(n.ready)
@@ -281,13 +304,6 @@ func (n *Node) stop(g *stages) error {
 		err = leaveCleanStop(n.host.Disk, n.metadata.Path(), n.epoch)
 	}
 	return err
-}
-
-func (n *Node) startAdmin(g *stages) {
-	if n.admin == nil {
-		return
-	}
-	g.start("admin listener", n.admin.run)
 }
 
 // runDirs runs the log directories, and that of the metadata log where it is another.
