@@ -3,6 +3,7 @@ package commitlog
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -196,5 +197,92 @@ func BenchmarkDirtyLogs(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkRecover opens a directory with 1 GiB of log in 16 partitions that was not
+// stopped clean.
+func BenchmarkRecover(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("batch=%dKiB", size>>10), func(b *testing.B) {
+			dir := filepath.ToSlash(b.TempDir())
+			initDir(b, disk.OS(), dir)
+			d := openTestDir(b, disk.OS(), dir, DirOptions{CheckpointBytes: 1 << 40})
+			e := []*Entry{{Records: batch(b, plain(), 1, 1, size-75)}}
+			for p := range 16 {
+				l, err := d.Open(ID{Topic: "t", Partition: int32(p)}, benchOptions(false), nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for range 64 << 20 / size {
+					if err := l.Append(e, 0, time.Now()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			_ = d.Close()
+			b.SetBytes(1 << 30)
+			for b.Loop() {
+				d := openTestDir(b, disk.OS(), dir, DirOptions{})
+				if d.clean {
+					b.Fatal("clean")
+				}
+				b.StopTimer()
+				_ = d.Close()
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkManyLogs starts with 9,900 partitions: idle ones, and ones that hold a
+// batch and were stopped clean.
+func BenchmarkManyLogs(b *testing.B) {
+	const logs = 9900
+	for _, filled := range []bool{false, true} {
+		b.Run(fmt.Sprintf("filled=%v", filled), func(b *testing.B) {
+			dir := filepath.ToSlash(b.TempDir())
+			initDir(b, disk.OS(), dir)
+			open := func() *Dir {
+				d := openTestDir(b, disk.OS(), dir, DirOptions{})
+				for i := range logs {
+					l, err := d.Open(ID{Topic: "topic", Partition: int32(i)}, benchOptions(true), nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if filled && l.Bounds().End == 0 {
+						if err := l.Append([]*Entry{{Records: batch(b, plain(), 1, 1, 100)}}, 0, time.Now()); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				return d
+			}
+			stop := run(b, open())
+			began := time.Now()
+			if err := stop(); err != nil {
+				b.Fatal(err)
+			}
+			b.Logf("clean stop took %v", time.Since(began))
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			var d *Dir
+			for b.Loop() {
+				b.StopTimer()
+				if d != nil {
+					if err := run(b, d)(); err != nil {
+						b.Fatal(err)
+					}
+					d = nil
+				}
+				b.StartTimer()
+				d = open()
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/logs, "B/log")
+			_ = d.Close()
+		})
 	}
 }

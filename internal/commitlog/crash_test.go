@@ -112,7 +112,11 @@ func (c *crasher) run(steps, most int) error {
 	})
 	defer c.mem.OnChange(nil)
 	for i := 0; i < steps && c.err == nil && c.points < c.most && !c.broken; i++ {
-		if err := c.step(); err != nil && c.err == nil {
+		err := c.step()
+		if err == nil && !c.broken && i%4 == 0 {
+			err = compare(c.l, &c.m) // the log as it runs, against the model
+		}
+		if err != nil && c.err == nil {
 			c.err = fmt.Errorf("step %d: %w", i, err)
 		}
 	}
@@ -135,8 +139,10 @@ func (c *crasher) step() error {
 	case r < 90:
 		c.l.SetHighWatermark(c.m.acked)
 		return c.note(c.d.checkpointNow([]*Log{c.l}))
-	case r < 94:
+	case r < 92:
 		return c.advance()
+	case r < 94:
+		return c.retain()
 	case r < 95:
 		return c.reset()
 	case r < 97:
@@ -273,6 +279,33 @@ func (c *crasher) advance() error {
 		c.m.start = c.m.from
 		for len(c.m.batches) > 0 && c.m.batches[0].next <= c.m.start {
 			c.m.batches = c.m.batches[1:]
+		}
+	}
+	c.m.from = -1
+	return c.note(err)
+}
+
+// retain lets retention by size delete what it does.
+func (c *crasher) retain() error {
+	c.l.SetHighWatermark(c.m.acked)
+	o := c.o
+	o.RetentionBytes = 2500
+	c.l.SetOptions(o)
+	defer c.l.SetOptions(c.o)
+	c.l.mu.Lock()
+	to, err := c.l.expired(c.l.opts.Load(), c.ts)
+	c.l.mu.Unlock()
+	if err != nil || to <= c.m.start {
+		return err
+	}
+	c.m.from = to
+	if err = c.l.retain(time.UnixMilli(c.ts)); err == nil {
+		c.m.start = to
+		for len(c.m.batches) > 0 && c.m.batches[0].next <= c.m.start {
+			c.m.batches = c.m.batches[1:]
+		}
+		if got := c.l.Bounds().Start; got != to {
+			err = fmt.Errorf("retention moved the start to %d, want %d", got, to)
 		}
 	}
 	c.m.from = -1

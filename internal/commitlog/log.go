@@ -268,6 +268,13 @@ func (l *Log) Failed() error {
 }
 
 // fail takes the log offline: its bytes on disk are not what they have to be.
+// deleted says that the log was closed, or deleted, and has no files under its name any more.
+func (l *Log) deleted() bool {
+	l.st.Lock()
+	defer l.st.Unlock()
+	return l.gone
+}
+
 func (l *Log) fail(err error) error {
 	l.st.Lock()
 	first := l.err == nil

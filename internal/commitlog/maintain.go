@@ -109,10 +109,13 @@ func (d *Dir) checkpointNow(logs []*Log) error {
 			err = l.nameAll()
 		}
 		if err != nil {
-			failed = err
 			if d.Err() != nil {
 				return err
 			}
+			if l.deleted() {
+				continue // nothing of it is to be remembered
+			}
+			failed = err
 			l.markStale()
 			continue
 		}
@@ -274,6 +277,9 @@ func (d *Dir) noteJournal(b []byte, refs map[string]unitRef) error {
 // kept as a stray.
 func (d *Dir) moveAside(l *Log, why string) error {
 	name := l.name()
+	// A flush under way ends first, and finds its files by their name; the next one finds the log closed.
+	l.fmu.Lock()
+	defer l.fmu.Unlock()
 	l.mu.Lock()
 	l.st.Lock()
 	made := l.made
