@@ -15,7 +15,7 @@ func TestDeletingWhileFlushingStopsNothing(t *testing.T) {
 	dir := t.TempDir()
 	initDir(t, disk.OS(), dir)
 	d := openTestDir(t, disk.OS(), dir, DirOptions{CheckpointBytes: 1})
-	stop := runDir(t, d)
+	stop := run(t, d)
 	o := DefaultOptions()
 	o.FlushBeforeAck, o.FileDeleteDelayMs = true, 0
 	var wg sync.WaitGroup
@@ -45,5 +45,7 @@ func TestDeletingWhileFlushingStopsNothing(t *testing.T) {
 	if err := d.Err(); err != nil {
 		t.Errorf("the directory failed: %v", err)
 	}
-	stop()
+	if err := stop(); err != nil {
+		t.Errorf("the directory ended with %v", err)
+	}
 }

@@ -267,7 +267,6 @@ func (l *Log) Failed() error {
 	return nil
 }
 
-// fail takes the log offline: its bytes on disk are not what they have to be.
 // deleted says that the log was closed, or deleted, and has no files under its name any more.
 func (l *Log) deleted() bool {
 	l.st.Lock()
@@ -275,6 +274,7 @@ func (l *Log) deleted() bool {
 	return l.gone
 }
 
+// fail takes the log offline: its bytes on disk are not what they have to be.
 func (l *Log) fail(err error) error {
 	l.st.Lock()
 	first := l.err == nil
