@@ -74,6 +74,7 @@ type Quorum struct {
 	snapping   bool
 	snapDone   chan snapResult
 	seen       map[uint64]time.Time // when a voter was heard of
+	lastTick   time.Time
 
 	applier applier
 	work    sync.WaitGroup
@@ -320,6 +321,7 @@ func (q *Quorum) Run(ctx context.Context) error {
 }
 
 func (q *Quorum) loop(ctx context.Context) error {
+	q.lastTick = time.Now()
 	if len(q.voters) == 1 {
 		if err := q.rn.Campaign(); err != nil {
 			return fmt.Errorf("quorum: campaign: %w", err)
@@ -724,8 +726,14 @@ func (q *Quorum) publish(delta *metadata.Delta, d *decided) {
 
 // expire fences brokers whose sessions ended.
 func (q *Quorum) expire(now time.Time) error {
+	paused := now.Sub(q.lastTick) > q.env.Defaults.SessionTimeout/2
+	q.lastTick = now
 	if !q.active {
 		return nil
+	}
+	if paused {
+		// Nobody was heard because nobody listened: this process was stopped, or its disk hung.
+		q.env.Sessions.Reset(q.spec, now)
 	}
 	at, ok := q.env.Sessions.NextExpiry(q.env.Defaults.SessionTimeout)
 	if !ok || now.Before(at) {

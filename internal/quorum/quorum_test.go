@@ -548,6 +548,31 @@ func TestALogThatEndsInsideADecisionIsAborted(t *testing.T) {
 	}
 }
 
+func TestASilentBrokerIsFencedByItself(t *testing.T) {
+	n := newNode(t, disk.NewMem(1), "data", 1)
+	n.tweak = func(o *Options) {
+		o.ElectionTimeout = 10 * time.Millisecond
+		o.Defaults = controller.DefaultDefaults()
+		o.Defaults.SessionTimeout = 200 * time.Millisecond
+	}
+	n.mustStart()
+	n.wait()
+	if _, err := n.propose(register(1)); err != nil {
+		t.Fatal(err)
+	}
+	if n.q.Image().Broker(1).Fenced {
+		t.Fatal("a broker that serves is fenced")
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for !n.q.Image().Broker(1).Fenced {
+		if time.Now().After(deadline) {
+			t.Fatal("not fenced in 10 s")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	n.stop()
+}
+
 // net carries messages between the voters of a test.
 type net struct {
 	mu    sync.Mutex
