@@ -525,3 +525,24 @@ func TestStateNeverMovesBeforeTheLogIsOpen(t *testing.T) {
 	p.state = isr.New(self, 0, 0)
 	equal(t, p.state.Watermark(), 0)
 }
+
+// TestAFollowerWithoutAJournalBeginsAtItsStart is KAFKA-9491: the watermark is never before the log's start.
+func TestAFollowerWithoutAJournalBeginsAtItsStart(t *testing.T) {
+	d := &slowDisk{Mem: disk.NewMem(1)}
+	b := startBrokerOn(t, d, 1)
+	b.topic("t", 1, 1, sole, "segment.bytes=100")
+	p := b.get("t", 0)
+	for range 4 {
+		mustAppend(t, p, strings.Repeat("x", 20)) // each fills a segment
+	}
+	_, err := p.DeleteRecords(2)
+	must(t, err)
+	must(t, b.stop())
+	must(t, d.Remove("/data0/klamm.journal"))
+	b = startBrokerOn(t, d, 1)
+	b.topic("t", 1, 1, []int32{2, self})
+	p = b.get("t", 0)
+	if l := p.Log().Bounds(); l.Start != 2 || l.HighWatermark != 2 || p.HighWatermark() != 2 {
+		t.Fatalf("watermark %d and bounds %+v", p.HighWatermark(), l)
+	}
+}

@@ -76,6 +76,9 @@ func TestANameThatComesBackIsAnotherTopic(t *testing.T) {
 	holds(t, err, code.UnknownTopicId)
 	_, err = appendTo(old, plain(), batch(record.BuilderOptions{}, "x"))
 	holds(t, err, code.NotLeaderOrFollower)
+	holds(t, old.Read(&ReadQuery{MaxBytes: 1, LeaderEpoch: -1, FetchedEpoch: -1}, new(ReadResult)), code.NotLeaderOrFollower)
+	_, err = old.DeleteRecords(-1)
+	holds(t, err, code.NotLeaderOrFollower)
 	mustAppend(t, p, "c")
 	same(t, values(t, p, ReadQuery{}), []string{"c"})
 
