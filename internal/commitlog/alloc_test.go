@@ -10,6 +10,9 @@ import (
 )
 
 func TestWarmAppendAndReadAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
 	for _, durable := range []bool{false, true} {
 		dir := filepath.ToSlash(t.TempDir())
 		initDir(t, disk.OS(), dir)

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+
+	"github.com/klamm/klamm/internal/record"
 )
 
 // The index file of a sealed segment, drawn in docs/format/segments.md: a head, the
@@ -77,8 +79,17 @@ func (l *Log) loadIndex(s *segment, h *handle) error {
 	}
 	from := int64(0)
 	if n := len(index); n > 0 {
-		probe.index, from = index, int64(index[n-1].pos)
-		probe.greatest.time = index[n-1].time
+		// The last entry has to hold, or the file is of another segment of this name.
+		last := index[n-1]
+		w := l.d.walk(h.f, int64(last.pos), size, record.HeaderSize)
+		b, _, err := w.header()
+		if err == nil && b.BaseOffset() == s.base+int64(last.rel) {
+			probe.index, from = index, int64(last.pos)
+			probe.greatest.time = last.time
+		} else {
+			fromFile = false
+		}
+		w.close()
 	}
 	interval := l.opts.Load().IndexIntervalBytes
 	w := l.d.walk(h.f, from, size, minIndexInterval)
@@ -136,6 +147,10 @@ func (l *Log) readIndex(base, size int64) ([]indexEntry, error) {
 func (l *Log) writeIndexes(all bool) {
 	for {
 		l.st.Lock()
+		if l.gone {
+			l.st.Unlock()
+			return
+		}
 		var s *segment
 		var b []byte
 		for i, c := range l.segs {

@@ -277,16 +277,17 @@ func (d *Dir) noteJournal(b []byte, refs map[string]unitRef) error {
 // kept as a stray.
 func (d *Dir) moveAside(l *Log, why string) error {
 	name := l.name()
-	// A flush under way ends first, and finds its files by their name; the next one finds the log closed.
-	l.fmu.Lock()
-	defer l.fmu.Unlock()
-	l.mu.Lock()
 	l.st.Lock()
-	made := l.made
 	l.units++
 	l.st.Unlock()
-	l.mu.Unlock()
 	l.close()
+	// A flush that is under way still finds its files by their names; the next one
+	// finds the log closed.
+	l.fmu.Lock()
+	defer l.fmu.Unlock()
+	l.st.Lock()
+	made := l.made
+	l.st.Unlock()
 	d.journal.mu.Lock()
 	_, known := d.journal.units[name]
 	var err error
