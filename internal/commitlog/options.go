@@ -118,6 +118,9 @@ func (o Options) normal() Options {
 	if o.SegmentMs <= 0 {
 		o.SegmentMs = math.MaxInt64
 	}
+	if o.FlushMessages == 1 { // nothing is answered before fsync: the durable class, and more
+		o.FlushBeforeAck = true
+	}
 	if o.FlushMessages <= 0 {
 		o.FlushMessages = math.MaxInt64
 	}
