@@ -156,21 +156,18 @@ func (b *Broker) deleteTopics(ctx context.Context, c *rpc.Call, q *wire.DeleteTo
 	return a
 }
 
-// deletable checks whether the caller may delete what it names.
+// deletable checks whether the caller may delete what it names. What is wrong with the naming itself is the controller's to say.
 func (b *Broker) deletable(image *metadata.Image, c *rpc.Call, s *wire.DeleteTopicsRequestDeleteTopicState) error {
 	var name string
-	switch {
-	case s.Name != nil:
+	if s.Name != nil {
 		name = *s.Name
-	default:
-		t := image.TopicByID(s.TopicId)
-		if t == nil {
-			return code.UnknownTopicId
-		}
+	} else if t := image.TopicByID(s.TopicId); t != nil {
 		name = t.Name
 		if !b.allowed(c, auth.Describe, auth.Topic, name) {
 			return code.TopicAuthorizationFailed
 		}
+	} else {
+		return nil
 	}
 	if !b.allowed(c, auth.Delete, auth.Topic, name) {
 		return code.TopicAuthorizationFailed

@@ -59,8 +59,6 @@ func ConfigKeys() []config.Key {
 			Doc: "The number of this node in its cluster."},
 		{Name: "process.roles", Scope: config.Broker, Kind: config.List, Null: true, Check: config.ListOf("broker", "controller"),
 			Doc: "What this process is: broker, controller or both."},
-		{Name: "replica.lag.time.max.ms", Scope: config.Broker, Kind: config.Long, Default: "30000",
-			Doc: "How long a follower may lag before it leaves the in-sync replicas, in milliseconds."},
 		{Name: "security.inter.broker.protocol", Scope: config.Broker, Kind: config.String, Default: "PLAINTEXT", Check: config.OneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
 			Doc: "The security protocol that brokers use among themselves where inter.broker.listener.name is not set."},
 	}

@@ -34,8 +34,6 @@ import (
 )
 
 const (
-	// metadataTopic names the metadata log, which is no topic of the cluster.
-	metadataTopic = "__cluster_metadata"
 	// stopTimeout bounds each step of a stop that waits for others.
 	stopTimeout = 5 * time.Second
 	// codecOutputs is how many extreme decompressions may be under way at a time.
@@ -225,22 +223,18 @@ func (n *Node) buildAdmin() error {
 }
 
 func (n *Node) buildQuorum() error {
-	opts := commitlog.DefaultOptions()
-	opts.Delete, opts.Reserved, opts.FlushBeforeAck = false, true, false // the quorum asks for every fsync itself
-	opts.SegmentBytes, opts.SegmentMs = n.int("metadata.log.segment.bytes"), n.int("metadata.log.segment.ms")
-	id := commitlog.ID{Topic: metadataTopic}
-	log, err := n.metadata.Open(id, opts, nil)
+	log, err := n.metadata.Open(quorum.LogID(), quorum.LogOptions(n.int("metadata.log.segment.bytes")), nil)
 	if err != nil {
 		return err
 	}
-	n.quorum, err = quorum.New(quorum.Options{
+	o := quorum.Options{
 		NodeID: n.cfg.NodeID, Directory: n.metadata.Meta().DirectoryID, ClusterID: n.clusterID,
-		FS: n.host.Disk, Path: path.Join(n.metadata.Path(), metadataTopic+"-0"), Log: quorum.OverCommitLog(log),
-		ElectionTimeout: n.duration("controller.quorum.election.timeout.ms"), SnapshotBytes: n.int("metadata.log.max.record.bytes.between.snapshots"),
-		SnapshotInterval: n.duration("metadata.log.max.snapshot.interval.ms"),
-		Keys:             n.cfg.Keys, Static: n.cfg.Static, Defaults: controller.DefaultsFrom(n.value),
+		FS: n.host.Disk, Path: path.Join(n.metadata.Path(), controller.ClusterMetadataTopic+"-0"), Log: quorum.OverCommitLog(log),
+		Keys: n.cfg.Keys, Static: n.cfg.Static, Defaults: controller.DefaultsFrom(n.value),
 		Observers: []quorum.Observer{n.replicas, n.groups, observer(n.reconfigure)}, Logger: n.log, Registerer: n.reg,
-	})
+	}
+	o.Configure(n.value)
+	n.quorum, err = quorum.New(o)
 	return err
 }
 

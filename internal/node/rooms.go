@@ -8,6 +8,7 @@ import (
 	"github.com/klamm/klamm/internal/coordinator"
 	"github.com/klamm/klamm/internal/group"
 	"github.com/klamm/klamm/internal/quorum"
+	"github.com/klamm/klamm/internal/replica"
 	"github.com/klamm/klamm/internal/server"
 )
 
@@ -21,6 +22,7 @@ func roomKeys() [][]config.Key {
 		coordinator.ConfigKeys(),
 		group.ConfigKeys(),
 		quorum.ConfigKeys(),
+		replica.ConfigKeys(),
 		server.ConfigKeys(),
 	}
 }

@@ -201,8 +201,8 @@ func ConfigKeys() []config.Key {
 			"How long new metadata records may be without a snapshot that holds them, in milliseconds; 0 is without limit."),
 		key("metadata.log.segment.bytes", config.Int, "1073741824", config.Range(8<<20, math.MaxInt32),
 			"The size at which a segment of the metadata log is closed."),
-		key("metadata.log.segment.ms", config.Long, "604800000", config.Range(1, math.MaxInt64),
-			"The age at which a segment of the metadata log is closed, in milliseconds."),
+		{Name: "metadata.log.segment.ms", Scope: config.Broker, Kind: config.Long, Default: "604800000", Check: config.Range(1, math.MaxInt64),
+			Doc: "The age at which a segment of the metadata log is closed, in milliseconds.", NoEffect: "segments of the metadata log are closed by size alone, as its empty entries carry no time"},
 		{Name: "metadata.log.dir", Scope: config.Broker, Kind: config.String, Null: true,
 			Doc: "The directory of the metadata log; the first of log.dirs when not set."},
 	}

@@ -31,6 +31,7 @@ type DecodeError struct {
 	Reason string
 }
 
+// Error names the field and the reason.
 func (e *DecodeError) Error() string { return "wire: " + e.Field + ": " + e.Reason }
 
 // Decoder reads one message from a frame that may come from anyone. It never panics and never reads
