@@ -308,7 +308,7 @@ func (a *appending) write() error {
 	a.wrote += int64(a.bytes)
 	l.appended += int64(a.bytes)
 	l.sinceUnit += int64(a.bytes)
-	a.due = a.due || l.sinceUnit >= l.d.opt.CheckpointBytes
+	a.due = a.due || l.sinceUnit >= l.checkpointStep(a.o)
 	a.sc.undo = a.sc.undo[:0]
 	a.sc.pieces, a.sc.run = a.sc.pieces[:0], a.sc.run[:0]
 	a.from, a.bytes = a.next, 0
@@ -461,18 +461,30 @@ func (a *appending) finish() error {
 	} else if a.flush {
 		err = l.Sync()
 	}
-	if a.rolled {
+	// A roll of the durable class costs the journal next to nothing; of the other it
+	// would be an fsync of all that the segment holds.
+	if a.due || a.rolled && a.o.FlushBeforeAck {
 		l.d.checkpoint(l)
+	}
+	if a.rolled {
 		l.st.Lock()
 		f := l.onRoll
 		l.st.Unlock()
 		if f != nil {
 			f()
 		}
-	} else if a.due {
-		l.d.checkpoint(l)
 	}
 	return err
+}
+
+// checkpointStep is how much is appended before the journal hears of it. A log of
+// the page-cache class is not fsynced otherwise, which costs 0.1 CPU-s/GiB of what
+// retention would have taken before the system wrote it: it goes four times as far.
+func (l *Log) checkpointStep(o *Options) int64 {
+	if o.FlushBeforeAck {
+		return l.d.opt.CheckpointBytes
+	}
+	return 4 * l.d.opt.CheckpointBytes
 }
 
 // AppendAsFollower appends batches as a leader has them: their offsets and epochs

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"path"
 	"runtime"
 	"sync"
@@ -39,7 +40,8 @@ type DirOptions struct {
 	// TailCache keeps what is read at the ends of logs; nil for one of 16 MiB.
 	TailCache *TailCache
 	// CheckpointBytes is how much is appended to a log before the journal hears of it,
-	// and at most has to be read again after a crash; 0 means 64 MiB.
+	// and about what has to be read again after a crash; 0 means 64 MiB. For logs of the
+	// page-cache class it is four times as much.
 	CheckpointBytes int64
 	// MinFree is the floor of free bytes below which appends are refused; 0 means
 	// 64 MiB, or 1 % of a smaller file system; negative for none.
@@ -105,6 +107,8 @@ type Dir struct {
 	clean   bool     // the journal tells everything
 	compact bool     // it was said that compaction keeps everything
 	closed  bool
+	ballast atomic.Bool // the ballast is there
+	timed   atomic.Bool // some log has flush.ms
 }
 
 // trash is a file or directory to remove at a time.
@@ -294,6 +298,9 @@ func (d *Dir) intern(o Options) *Options {
 	}
 	if len(d.options) > 1000 { // of topics that have changed since
 		clear(d.options)
+	}
+	if o.FlushMs != math.MaxInt64 {
+		d.timed.Store(true)
 	}
 	p := &o
 	d.options[o] = p

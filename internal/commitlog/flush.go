@@ -319,6 +319,9 @@ func (d *Dir) flushAll(g *group) bool {
 
 // flushOverdue schedules logs that flush.ms says should have been flushed.
 func (d *Dir) flushOverdue(ctx context.Context, now time.Time) {
+	if !d.timed.Load() {
+		return
+	}
 	ms := now.UnixMilli()
 	for l := range d.all() {
 		if ctx.Err() != nil {

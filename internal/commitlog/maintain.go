@@ -262,6 +262,7 @@ func (d *Dir) noteJournal(b []byte, refs map[string]unitRef) error {
 	err := d.journal.note(b, refs)
 	if errors.Is(err, disk.ErrFull) {
 		d.setFull(err)
+		d.ballast.Store(false)
 		if d.fs.Remove(path.Join(d.path, ballastFile)) == nil {
 			err = d.journal.note(b, refs)
 		}
@@ -393,10 +394,11 @@ func (d *Dir) lookAtSpace() {
 		d.metrics.full.Set(0)
 		d.opt.Logger.Info("file system has room again: appends go on", "directory", d.path, "free_bytes", free)
 	}
-	if d.opt.BallastBytes > 0 && free > d.opt.MinFree+2*d.opt.BallastBytes {
+	if d.opt.BallastBytes > 0 && !d.ballast.Load() && free > d.opt.MinFree+2*d.opt.BallastBytes {
 		f, err := d.fs.Create(path.Join(d.path, ballastFile))
+		d.ballast.Store(err == nil || errors.Is(err, fs.ErrExist))
 		if err != nil {
-			return // it is there
+			return
 		}
 		_ = f.Allocate(0, d.opt.BallastBytes, false) // without fallocate there is no ballast
 		_ = f.Close()
