@@ -152,9 +152,10 @@ func OpenDir(f disk.FS, dir string, o DirOptions) (*Dir, error) {
 	d := &Dir{fs: f, path: dir, opt: o, meta: meta, lock: lock, cache: o.TailCache, hooks: o.hooks,
 		logs: map[string]*Log{}, options: map[Options]*Options{}, found: map[string]*Log{},
 		wake: make(chan struct{}, 1), failed: make(chan struct{}), codecs: record.NewCodecs(1)}
+	d.metrics = newMetrics(dir)
 	d.flushes.cond.L = &d.flushes.mu
 	d.scratch.New = func() any { return &scratch{} }
-	if d.metrics, err = newMetrics(o.Registerer, dir); err == nil {
+	if err = d.metrics.register(o.Registerer); err == nil {
 		if d.journal, d.clean, err = openJournal(f, dir); err == nil {
 			err = d.begin()
 		}
@@ -512,12 +513,7 @@ func (d *Dir) Delete(id ID) error {
 		if err != nil {
 			return storageError(err)
 		}
-		if _, err := d.fs.Stat(path.Join(d.path, name)); err == nil {
-			l.made = true
-		}
-		if u != nil {
-			l.made = l.made || len(u.segs) > 0
-		}
+		l.made = u != nil && len(u.segs) > 0
 	}
 	if err := d.moveAside(l, "delete"); err != nil {
 		return storageError(fmt.Errorf("delete %s: %w", name, err))
@@ -547,6 +543,7 @@ func (d *Dir) Close() error {
 	if d.journal != nil && d.journal.f != nil {
 		d.journal.f.Close()
 	}
+	d.metrics.unregister()
 	return d.lock.Unlock()
 }
 

@@ -289,6 +289,10 @@ func (d *Dir) moveAside(l *Log, why string) error {
 	l.st.Lock()
 	made := l.made
 	l.st.Unlock()
+	if !made { // a log that could not be recovered does not know
+		_, err := d.fs.Stat(path.Join(d.path, name))
+		made = err == nil
+	}
 	d.journal.mu.Lock()
 	_, known := d.journal.units[name]
 	var err error

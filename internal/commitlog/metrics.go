@@ -1,7 +1,6 @@
 package commitlog
 
 import (
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,14 +11,17 @@ type metrics struct {
 	appends, bytes, fsyncs, checkpoints, recovered, deleted prometheus.Counter
 	latency                                                 prometheus.Histogram
 	full                                                    prometheus.Gauge
+
+	registerer prometheus.Registerer
+	registered []prometheus.Collector
 }
 
-func newMetrics(r prometheus.Registerer, dir string) (*metrics, error) {
+func newMetrics(dir string) *metrics {
 	labels := prometheus.Labels{"directory": dir}
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "klamm", Subsystem: "log", Name: name, Help: help, ConstLabels: labels})
 	}
-	m := &metrics{
+	return &metrics{
 		appends:     counter("appends_total", "Appends that wrote something."),
 		bytes:       counter("append_bytes_total", "Bytes appended to logs."),
 		fsyncs:      counter("fsyncs_total", "Calls that made logs durable."),
@@ -31,14 +33,30 @@ func newMetrics(r prometheus.Registerer, dir string) (*metrics, error) {
 			Buckets: []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5}}),
 		full: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "klamm", Subsystem: "log", Name: "directory_full", Help: "1 while appends are refused because the file system is full.", ConstLabels: labels}),
 	}
+}
+
+// register hands the metrics to r, which may be nil.
+func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
-		return m, nil
+		return nil
 	}
-	var errs []error
 	for _, c := range []prometheus.Collector{m.appends, m.bytes, m.fsyncs, m.checkpoints, m.recovered, m.deleted, m.latency, m.full} {
-		errs = append(errs, r.Register(c))
+		if err := r.Register(c); err != nil {
+			m.unregister()
+			return err
+		}
+		m.registered = append(m.registered, c)
+		m.registerer = r
 	}
-	return m, errors.Join(errs...)
+	return nil
+}
+
+// unregister takes them back, so that the directory can be opened again.
+func (m *metrics) unregister() {
+	for _, c := range m.registered {
+		m.registerer.Unregister(c)
+	}
+	m.registered = nil
 }
 
 func (m *metrics) flushed(d time.Duration) {
