@@ -333,6 +333,7 @@ func values(t *testing.T, data []byte, from int64) (list []string) {
 func (r *raw) listOffset(topic string, timestamp int64) int64 {
 	r.t.Helper()
 	req := wire.NewListOffsetsRequest()
+	req.ReplicaId = -1
 	p := wire.ListOffsetsRequestListOffsetsPartition{Timestamp: timestamp, CurrentLeaderEpoch: -1}
 	req.Topics = []wire.ListOffsetsRequestListOffsetsTopic{{Name: topic, Partitions: []wire.ListOffsetsRequestListOffsetsPartition{p}}}
 	resp := ask[*wire.ListOffsetsResponse](r, req, 7)
