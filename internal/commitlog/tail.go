@@ -11,7 +11,9 @@ import (
 // Sizes of the tail cache.
 const (
 	minChunk = 64 << 10
-	maxChunk = 1 << 20
+	// maxChunk is the largest append that is kept: from there on a range of the file
+	// is cheaper for its readers.
+	maxChunk = SendfileMin
 	// tailIdle is how much may be appended to a log that nobody reads at its end
 	// before its tail is no longer kept.
 	tailIdle = 2 << 20
@@ -28,7 +30,7 @@ type TailCache struct {
 	mu   sync.Mutex
 	used int64
 	ring []*chunk // oldest first
-	free [5][][]byte
+	free [3][][]byte
 }
 
 // NewTailCache returns a cache of at most limit bytes; 0 or less keeps nothing.
@@ -120,21 +122,18 @@ func (ch *chunk) release() {
 
 // dropChunk takes a chunk, and older ones, out of the log's tail.
 func (l *Log) dropChunk(ch *chunk) {
-	l.st.Lock()
-	var drop []*chunk
-	if !ch.dead && l.tail != nil {
-		for i, c := range l.tail.chunks {
-			c.dead = true
-			if c == ch {
-				drop = l.tail.chunks[:i+1]
-				l.tail.chunks = append([]*chunk(nil), l.tail.chunks[i+1:]...)
-				break
-			}
+	for {
+		l.st.Lock()
+		if ch.dead || l.tail == nil || len(l.tail.chunks) == 0 {
+			l.st.Unlock()
+			return
 		}
-	}
-	l.st.Unlock()
-	for _, c := range drop {
-		c.release()
+		old := l.tail.chunks[0]
+		old.dead = true
+		l.tail.chunks[0] = nil
+		l.tail.chunks = l.tail.chunks[1:]
+		l.st.Unlock()
+		old.release()
 	}
 }
 
