@@ -124,8 +124,14 @@ func (ch *chunk) release() {
 func (l *Log) dropChunk(ch *chunk) {
 	for {
 		l.st.Lock()
-		if ch.dead || l.tail == nil || len(l.tail.chunks) == 0 {
+		if ch.dead {
 			l.st.Unlock()
+			return
+		}
+		if l.tail == nil || len(l.tail.chunks) == 0 { // it is being written first
+			ch.dead = true
+			l.st.Unlock()
+			ch.release()
 			return
 		}
 		old := l.tail.chunks[0]
