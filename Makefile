@@ -9,7 +9,7 @@ ROUNDS ?= 1
 .PHONY: build test race interop bench fuzz lint cross
 
 build:
-	CGO_ENABLED=0 $(GO) build -o klamm ./cmd/klamm
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o klamm ./cmd/klamm
 
 test:
 	CGO_ENABLED=0 $(GO) test -p $(PARALLEL) $(TESTFLAGS) ./...
@@ -33,3 +33,8 @@ lint:
 
 cross:
 	GO="$(GO)" .ci/cross
+
+# The crash suite of the log at full length: a million crash points, about two minutes.
+.PHONY: crash
+crash:
+	go test ./internal/commitlog -run CrashPoints -crash.points=1000000 -timeout 20m

@@ -154,7 +154,7 @@ func zstdAllowed(version int16, records []byte) error {
 func (b *Broker) appendAll(s *scratch, now time.Time) {
 	if len(s.slots) == 1 {
 		if s.slots[0].err == nil {
-			b.appendGroup(s, 0, now)
+			b.appendGroup(s, 0, now, true)
 		}
 		return
 	}
@@ -175,14 +175,15 @@ func (b *Broker) appendAll(s *scratch, now time.Time) {
 	}
 	for i := range s.slots {
 		if l := &s.slots[i]; l.err == nil && s.groups[l.partition] == int32(i) {
-			b.appendGroup(s, int32(i), now)
+			b.appendGroup(s, int32(i), now, len(s.groups) == 1)
 		}
 	}
 }
 
 // appendGroup appends what the slots linked from head hold to their one partition. Where acks change
 // from one request to the next, a new append begins: only acks=all asks for enough in-sync replicas.
-func (b *Broker) appendGroup(s *scratch, head int32, now time.Time) {
+// alone says that it is the only group of the run.
+func (b *Broker) appendGroup(s *scratch, head int32, now time.Time, alone bool) {
 	for i := head; i >= 0; {
 		acks := s.heads[s.slots[i].call].acks
 		s.pieces = s.pieces[:0]
@@ -190,7 +191,7 @@ func (b *Broker) appendGroup(s *scratch, head int32, now time.Time) {
 		for ; i >= 0 && s.heads[s.slots[i].call].acks == acks; i = s.slots[i].next {
 			s.pieces = append(s.pieces, &s.slots[i].produced)
 		}
-		err := s.slots[from].partition.Append(s.pieces, replica.AppendOptions{Acks: acks, Epoch: -1, Now: now})
+		err := s.slots[from].partition.Append(s.pieces, replica.AppendOptions{Acks: acks, Epoch: -1, Now: now, FlushAlone: alone && acks != 0 && i < 0})
 		for k := from; k != i; k = s.slots[k].next {
 			l := &s.slots[k]
 			if l.err = err; err == nil {

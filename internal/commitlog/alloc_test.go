@@ -18,7 +18,7 @@ func TestWarmAppendAndReadAllocateNothing(t *testing.T) {
 		initDir(t, disk.OS(), dir)
 		d := openTestDir(t, disk.OS(), dir, DirOptions{})
 		o := DefaultOptions()
-		o.FlushBeforeAck = durable
+		o.FlushBeforeAck, o.FlushByCaller = durable, durable
 		l, err := d.Open(ID{Topic: "t"}, o, func(int64) {})
 		if err != nil {
 			t.Fatal(err)
@@ -37,6 +37,9 @@ func TestWarmAppendAndReadAllocateNothing(t *testing.T) {
 			seq++
 			if err := l.Append(entries, 0, now); err != nil || entries[0].Err != nil {
 				t.Fatal(err, entries[0].Err)
+			}
+			if durable {
+				l.FlushAlone()
 			}
 		}
 		var s Slice

@@ -457,7 +457,9 @@ func (a *appending) finish() error {
 	l.d.metrics.bytes.Add(float64(a.wrote))
 	var err error
 	if a.o.FlushBeforeAck {
-		l.RequestFlush()
+		if !a.o.FlushByCaller {
+			l.RequestFlush()
+		}
 	} else if a.flush {
 		err = l.Sync()
 	}

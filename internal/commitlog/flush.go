@@ -15,12 +15,19 @@ type flushQueue struct {
 	mu   sync.Mutex
 	cond sync.Cond
 	logs []*Log
+	busy int  // flushes under way
+	// crowded is when a log became dirty last while another was being flushed.
+	crowded time.Time
 	all  bool // a syncfs is under way: what becomes dirty meanwhile waits for its end
 	done bool
 }
 
 // gatherTime is what a group commit of many logs waits at most for the next one.
 const gatherTime = 50 * time.Microsecond
+
+// crowdTime is for how long after several logs were dirty together a flush is left to
+// the group commit.
+const crowdTime = 20 * time.Millisecond
 
 // syncAllSlow is how long a syncfs may take before fdatasync is preferred again for
 // a time: it also waits for what others write to the file system.
@@ -39,8 +46,34 @@ func (l *Log) RequestFlush() {
 	l.d.flushes.put(l)
 }
 
+// FlushAlone makes durable what is appended now, in the caller's goroutine, when no
+// other flush is under way or waited for, or lately was: a lone writer is spared two
+// changes of goroutine, and several are not kept from each other's group commit.
+// Otherwise it schedules one and reports false.
+func (l *Log) FlushAlone() bool {
+	q := &l.d.flushes
+	q.mu.Lock()
+	alone := q.busy == 0 && len(q.logs) == 0 && time.Since(q.crowded) > crowdTime
+	if alone {
+		q.busy++
+	}
+	q.mu.Unlock()
+	if !alone {
+		l.RequestFlush()
+		return false
+	}
+	_ = l.flush() // its error has stopped the directory; the log tells
+	q.mu.Lock()
+	q.busy--
+	q.mu.Unlock()
+	return true
+}
+
 func (q *flushQueue) put(l *Log) {
 	q.mu.Lock()
+	if q.busy > 0 {
+		q.crowded = time.Now()
+	}
 	q.logs = append(q.logs, l)
 	q.mu.Unlock()
 	q.cond.Signal()
@@ -48,10 +81,13 @@ func (q *flushQueue) put(l *Log) {
 
 // take waits for dirty logs and moves them to into: one, or all when they are at
 // least most; then nobody else takes any until taken. It returns nil when the queue
-// was shut and is empty.
+// was shut and is empty. into holds what the caller took before and has made durable.
 func (q *flushQueue) take(into []*Log, most int) []*Log {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(into) > 0 {
+		q.busy--
+	}
 	for len(q.logs) == 0 || q.all {
 		if q.done && len(q.logs) == 0 {
 			return nil
@@ -63,6 +99,7 @@ func (q *flushQueue) take(into []*Log, most int) []*Log {
 		n = len(q.logs)
 		q.all = n > 1
 	}
+	q.busy++
 	into = append(into[:0], q.logs[:n]...)
 	rest := copy(q.logs, q.logs[n:])
 	clear(q.logs[rest:])

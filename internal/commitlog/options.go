@@ -46,6 +46,9 @@ type Options struct {
 
 	// FlushBeforeAck makes the log of the durable class (flush.before.ack).
 	FlushBeforeAck bool
+	// FlushByCaller leaves it to who appends to ask for the flush of the durable class,
+	// by RequestFlush or FlushAlone.
+	FlushByCaller bool
 	// FlushMessages fsyncs before Append returns once so many records are not
 	// flushed; 0 means never (flush.messages). A log of the durable class flushes
 	// every append anyway and Append does not wait: there who answers waits for

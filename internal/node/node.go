@@ -371,7 +371,12 @@ func (n *Node) duration(key string) time.Duration {
 func (n *Node) topicOptions(image *metadata.Image, topic string) (commitlog.Options, error) {
 	layers := n.layers(image)
 	layers.Resource = image.Config(metadata.TopicResource, topic)
-	opts, err := commitlog.OptionsFrom(func(name string) string { return n.cfg.Keys.String(config.Topic, name, layers) })
+	opts, err := commitlog.OptionsFrom(func(name string) string {
+		if _, ok := n.cfg.Keys.Lookup(config.Topic, name); ok {
+			return n.cfg.Keys.String(config.Topic, name, layers)
+		}
+		return n.cfg.Keys.String(config.Broker, name, layers) // a log obeys it, and topics cannot set it
+	})
 	opts.Reserved = topic == coordinator.OffsetsTopic
 	return opts, err
 }

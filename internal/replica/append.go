@@ -29,6 +29,9 @@ type AppendOptions struct {
 	// Internal says that the batches are the broker's own (a coordinator's): control
 	// batches are allowed and sequences not checked.
 	Internal bool
+	// FlushAlone lets Append wait for the disk itself, in the durable class, when
+	// nobody else does: a lone producer is answered sooner.
+	FlushAlone bool
 	// Epoch, when not -1, is the leader epoch that the caller believes in.
 	Epoch int32
 	Now   time.Time
@@ -66,15 +69,22 @@ func (p *Partition) Append(entries []*Produced, o AppendOptions) error {
 	if !wrote {
 		return err
 	}
-	if every := p.flushEvery.Load(); every != math.MaxInt64 {
-		if b := p.log.Bounds(); b.End-b.Flushed >= every {
-			p.log.RequestFlush()
-		}
-	}
 	if moved {
 		p.wake(OnEnd | OnWatermark)
 	} else {
 		p.wake(OnEnd)
+	}
+	switch {
+	case opts.FlushBeforeAck && o.FlushAlone:
+		p.log.FlushAlone()
+	case opts.FlushBeforeAck:
+		p.log.RequestFlush()
+	default:
+		if every := p.flushEvery.Load(); every != math.MaxInt64 {
+			if b := p.log.Bounds(); b.End-b.Flushed >= every {
+				p.log.RequestFlush()
+			}
+		}
 	}
 	return err
 }

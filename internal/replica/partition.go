@@ -150,6 +150,7 @@ func (p *Partition) options(o commitlog.Options) commitlog.Options {
 	p.flushEvery.Store(every)
 	o.FlushMessages = 0
 	o.FlushBeforeAck = o.FlushBeforeAck || every == 1 // nothing is answered before fsync: the durable class, and more
+	o.FlushByCaller = true                            // Append may flush itself
 	return o
 }
 
