@@ -63,10 +63,6 @@ type session struct {
 	group string
 }
 
-func (s *session) request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	return s.cl.Request(ctx, req)
-}
-
 // broker sends a request that goes to one broker rather than to a group's coordinator or a partition's leader.
 func (s *session) broker(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	return s.cl.Broker(1).Request(ctx, req)
