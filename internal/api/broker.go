@@ -92,7 +92,7 @@ func (b *Broker) image() *metadata.Image { return b.Quorum.Image() }
 
 // allowed asks the authorizer for the caller of c.
 func (b *Broker) allowed(c *rpc.Call, op auth.Operation, resource auth.ResourceType, name string) bool {
-	return b.Authorizer.Allowed(c.Conn.Principal, hostOf(c.Conn.Remote), op, resource, name)
+	return b.Authorizer.Allowed(c.Conn.Principal, c.Conn.Remote, op, resource, name)
 }
 
 // operations is the bit field of what the caller may do (KIP-430), or the value that says it was not asked for.
@@ -100,7 +100,7 @@ func (b *Broker) operations(asked bool, c *rpc.Call, resource auth.ResourceType,
 	if !asked {
 		return notAsked
 	}
-	return auth.AuthorizedOperations(b.Authorizer, c.Conn.Principal, hostOf(c.Conn.Remote), resource, name)
+	return auth.AuthorizedOperations(b.Authorizer, c.Conn.Principal, c.Conn.Remote, resource, name)
 }
 
 func hostOf(a net.Addr) string {

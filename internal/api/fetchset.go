@@ -141,12 +141,6 @@ func (f *fetch) name(c *rpc.Call, q *wire.FetchPartition) {
 }
 
 func (f *fetch) add(key fetchKey) int32 {
-	key.topic.name = strings.Clone(key.topic.name)
-	topic, known := f.topics[key.topic]
-	if !known {
-		topic = int32(len(f.topics))
-		f.topics[key.topic] = topic
-	}
 	var slot int32
 	var p *fetchPart
 	if n := len(f.free); n > 0 {
@@ -158,9 +152,20 @@ func (f *fetch) add(key fetchKey) int32 {
 		p = new(fetchPart)
 		f.parts = append(f.parts, p)
 	}
-	*p = fetchPart{key: key, topic: topic, live: true, toldHigh: -1, toldStart: -1}
-	f.slots[key] = slot
+	*p = fetchPart{key: key, live: true, toldHigh: -1, toldStart: -1}
 	f.resolve(slot, p)
+	if p.partition != nil && !f.byID {
+		p.key.topic.name = p.partition.Topic() // the request's own bytes are gone when it has been answered
+	} else {
+		p.key.topic.name = strings.Clone(key.topic.name)
+	}
+	topic, known := f.topics[p.key.topic]
+	if !known {
+		topic = int32(len(f.topics))
+		f.topics[p.key.topic] = topic
+	}
+	p.topic = topic
+	f.slots[p.key] = slot
 	return slot
 }
 

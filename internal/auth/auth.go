@@ -1,6 +1,8 @@
 // Package auth says who may do what.
 package auth
 
+import "net"
+
 // Principal is who made a call, as Kafka writes it: a type and a name.
 type Principal struct{ Type, Name string }
 
@@ -53,8 +55,8 @@ const ClusterName = "kafka-cluster"
 
 // Authorizer decides. It is called for every resource of every request and must not allocate or wait.
 type Authorizer interface {
-	// Allowed says whether principal, calling from host, may do op to the named resource.
-	Allowed(principal Principal, host string, op Operation, resource ResourceType, name string) bool
+	// Allowed says whether principal, calling from that address, may do op to the named resource.
+	Allowed(principal Principal, from net.Addr, op Operation, resource ResourceType, name string) bool
 	// Enabled says whether there are ACLs at all; without, describing them is SECURITY_DISABLED.
 	Enabled() bool
 }
@@ -63,7 +65,7 @@ type Authorizer interface {
 type Open struct{}
 
 // Allowed returns true.
-func (Open) Allowed(Principal, string, Operation, ResourceType, string) bool { return true }
+func (Open) Allowed(Principal, net.Addr, Operation, ResourceType, string) bool { return true }
 
 // Enabled returns false.
 func (Open) Enabled() bool { return false }
@@ -73,7 +75,7 @@ func (Open) Enabled() bool { return false }
 type EmptyACLs struct{}
 
 // Allowed returns true.
-func (EmptyACLs) Allowed(Principal, string, Operation, ResourceType, string) bool { return true }
+func (EmptyACLs) Allowed(Principal, net.Addr, Operation, ResourceType, string) bool { return true }
 
 // Enabled returns true.
 func (EmptyACLs) Enabled() bool { return true }
@@ -88,10 +90,10 @@ var operationsOf = map[ResourceType][]Operation{
 
 // AuthorizedOperations is the bit field that describe responses carry (KIP-430):
 // bit n is set when operation n on the resource is allowed.
-func AuthorizedOperations(a Authorizer, p Principal, host string, resource ResourceType, name string) int32 {
+func AuthorizedOperations(a Authorizer, p Principal, from net.Addr, resource ResourceType, name string) int32 {
 	var bits int32
 	for _, op := range operationsOf[resource] {
-		if a.Allowed(p, host, op, resource, name) {
+		if a.Allowed(p, from, op, resource, name) {
 			bits |= 1 << op
 		}
 	}
