@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/klamm/klamm/internal/api"
 	"github.com/klamm/klamm/internal/auth"
@@ -264,6 +265,7 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.server.Listen(); err != nil {
 		return errors.Join(err, g.stop())
 	}
+	n.settle()
 	previous, err := takeCleanStop(n.host.Disk, n.metadata.Path())
 	if err == nil {
 		err = n.register(ctx, previous)
@@ -283,6 +285,23 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.serving.Store(false)
 	return n.stop(g)
+}
+
+// syncsAtStart is how many logs are synced side by side at the start.
+const syncsAtStart = 8
+
+// settle makes durable what an unclean stop left in logs of the durable class. Their high watermarks
+// do not cover it before, so that a client which reads to the end would miss what was acknowledged.
+func (n *Node) settle() {
+	var g errgroup.Group
+	g.SetLimit(syncsAtStart)
+	for _, p := range n.replicas.All() {
+		l := p.Log()
+		if b := l.Bounds(); l.Options().FlushBeforeAck && b.Flushed < b.End {
+			g.Go(l.Sync)
+		}
+	}
+	_ = g.Wait() // a failed directory logs why, and the others go on
 }
 
 // stop ends the node: clients are drained while the controller gives the leaderships away, then all else goes, last the logs.
