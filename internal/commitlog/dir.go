@@ -620,6 +620,9 @@ func (d *Dir) stop() error {
 		}
 		l.st.Unlock()
 	}
+	if len(stale) >= d.opt.SyncAllMin {
+		d.flushAll(&group{logs: stale}) // what it cannot do, the checkpoint does one by one
+	}
 	if err := d.checkpointNow(stale); err != nil {
 		return err
 	}
