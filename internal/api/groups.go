@@ -410,6 +410,7 @@ func (b *Broker) findCoordinator(ctx context.Context, c *rpc.Call, q *wire.FindC
 	if c.Header.Version < 4 {
 		keys = []string{q.KeyField}
 	}
+	a.Coordinators = make([]wire.FindCoordinatorResponseCoordinator, 0, len(keys))
 	for _, key := range keys {
 		d := wire.FindCoordinatorResponseCoordinator{KeyField: key, NodeId: -1, Port: -1}
 		e, err := b.coordinatorOf(ctx, c, q.KeyType, key)

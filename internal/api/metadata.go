@@ -146,7 +146,11 @@ func (b *Broker) autoCreate(ctx context.Context, c *rpc.Call, q *wire.MetadataRe
 	}
 	for _, t := range response.(*wire.CreateTopicsResponse).Topics {
 		if e := code.Error(t.ErrorCode); e != code.None && e != code.TopicAlreadyExists {
-			b.Logger.Warn("a topic could not be created for a client that asked for it", "topic", t.Name, "error", e, "reason", t.ErrorMessage)
+			reason := ""
+			if t.ErrorMessage != nil {
+				reason = *t.ErrorMessage
+			}
+			b.Logger.Warn("a topic could not be created for a client that asked for it", "topic", t.Name, "error", e, "reason", reason)
 		}
 	}
 }

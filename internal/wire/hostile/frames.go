@@ -220,22 +220,22 @@ func (b *builder) lengths(m wire.Message, good []byte) {
 	}
 }
 
-// bombElements are the elements of a bomb: enough that a trusting decoder spends more than 64 KiB.
-const bombElements = 4096
+// Elements are the elements of an array that costs: enough that a trusting decoder spends more than 64 KiB.
+const Elements = 4096
 
 // bomb is an array of elements that are as small in the frame as they can be: empty strings and arrays,
 // which a decoder turns into whole structs. It may parse where structs are small.
 func (b *builder) bomb(m wire.Message, p place) {
 	old := reflect.ValueOf(p.value.Interface())
 	defer p.value.Set(old)
-	list := reflect.MakeSlice(p.value.Type(), bombElements, bombElements)
-	for i := range bombElements {
+	list := reflect.MakeSlice(p.value.Type(), Elements, Elements)
+	for i := range Elements {
 		if e, ok := list.Index(i).Addr().Interface().(interface{ Default() }); ok {
 			e.Default()
 		}
 	}
 	p.value.Set(list)
-	b.body(fmt.Sprintf("%s: %d of the smallest elements", p.path, bombElements), m.Append(nil, b.version))
+	b.body(fmt.Sprintf("%s: %d of the smallest elements", p.path, Elements), m.Append(nil, b.version))
 	b.list[len(b.list)-1].Cost = true
 }
 
