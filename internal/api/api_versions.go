@@ -22,7 +22,7 @@ func (b *Broker) apiVersions(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 	a.Default()
 	if c.Header.Version > b.apis[keyAPIVersions].Max || c.Header.Version < 0 {
 		a.ErrorCode = int16(code.UnsupportedVersion)
-		a.ApiKeys = b.advertised()
+		a.ApiKeys = b.advertised(c.Conn.Listener)
 		r.Buf = a.Append(r.Buf, 0)
 		return
 	}
@@ -45,14 +45,14 @@ func (b *Broker) apiVersions(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 		}
 		b.describeFeatures(a)
 	}
-	a.ApiKeys = b.advertised()
+	a.ApiKeys = b.advertised(c.Conn.Listener)
 	r.Buf = a.Append(r.Buf, c.Header.Version)
 }
 
-func (b *Broker) advertised() []wire.ApiVersionsResponseApiVersion {
+func (b *Broker) advertised(listener string) []wire.ApiVersionsResponseApiVersion {
 	var list []wire.ApiVersionsResponseApiVersion
-	for _, a := range b.apis {
-		if a != nil {
+	for key := range b.apis {
+		if a := b.Lookup(listener, int16(key)); a != nil {
 			list = append(list, wire.ApiVersionsResponseApiVersion{ApiKey: a.Key, MinVersion: a.Min, MaxVersion: a.Max})
 		}
 	}

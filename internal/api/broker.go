@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,8 @@ type Deps struct {
 	// Keys are all configuration keys, Static the values of the configuration file.
 	Keys   *config.Set
 	Static map[string]string
+	// ControllerListeners are the names of the listeners that the controllers are reached by.
+	ControllerListeners []string
 	// Endpoint returns the address that clients of a listener are told for a broker;
 	// conn is who asks, for listeners that advertise the address the client used.
 	Endpoint   func(b *metadata.Broker, conn *rpc.Conn) (host string, port int32, ok bool)
@@ -79,12 +82,21 @@ func New(d Deps) *Broker {
 // maxKey is the greatest key of Kafka 4.4.
 const maxKey = 94
 
-// Lookup returns the API of a key, or nil. It implements rpc.Table.
-func (b *Broker) Lookup(_ string, key int16) *rpc.API {
-	if key < 0 || int(key) >= len(b.apis) {
+// Lookup returns the API of a key, or nil where it is not served on that listener: controllers
+// answer fewer than brokers do. It implements rpc.Table.
+func (b *Broker) Lookup(listener string, key int16) *rpc.API {
+	if key < 0 || int(key) >= len(b.apis) || b.apis[key] == nil {
+		return nil
+	}
+	if a, _ := wire.APIOf(key); b.forControllers(listener) && a.Listeners&wire.ListenerController == 0 {
 		return nil
 	}
 	return b.apis[key]
+}
+
+// forControllers says whether a listener is one of the controllers'.
+func (b *Broker) forControllers(listener string) bool {
+	return slices.Contains(b.ControllerListeners, listener)
 }
 
 // image is the metadata that every handler of one call works on.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net"
 	"slices"
 	"time"
 
@@ -24,12 +25,18 @@ func (b *Broker) describeCluster(_ context.Context, c *rpc.Call, q *wire.Describ
 	a := &wire.DescribeClusterResponse{}
 	a.Default()
 	a.ClusterId, a.EndpointType = b.ClusterID, q.EndpointType
-	if q.EndpointType != brokerEndpoints {
-		err := code.Errorf(code.MismatchedEndpointType, "this is a broker's listener; ask for endpoints of type 1, or ask a controller")
-		if q.EndpointType != controllerEndpoints {
-			err = code.Errorf(code.UnsupportedEndpointType, "endpoint type %d is unknown; there are 1 (brokers) and 2 (controllers)", q.EndpointType)
-		}
+	if err := b.checkEndpointType(q.EndpointType, c.Conn.Listener); err != nil {
 		a.ErrorCode, a.ErrorMessage = b.failure(err)
+		return a
+	}
+	if q.EndpointType == controllerEndpoints {
+		if tcp, ok := c.Conn.Local.(*net.TCPAddr); ok { // this node is the only controller, and is reached where it was
+			a.Brokers = append(a.Brokers, wire.DescribeClusterResponseDescribeClusterBroker{BrokerId: b.NodeID, Host: tcp.IP.String(), Port: int32(tcp.Port)})
+		}
+		if id, _, ok := b.Quorum.Leader(); ok {
+			a.ControllerId = id
+		}
+		a.ClusterAuthorizedOperations = b.operations(q.IncludeClusterAuthorizedOperations, c, auth.Cluster, auth.ClusterName)
 		return a
 	}
 	b.reachable(b.image(), c.Conn, q.IncludeFencedBrokers, func(broker *metadata.Broker, host string, port int32) {
@@ -43,6 +50,19 @@ func (b *Broker) describeCluster(_ context.Context, c *rpc.Call, q *wire.Describ
 	}
 	a.ClusterAuthorizedOperations = b.operations(q.IncludeClusterAuthorizedOperations, c, auth.Cluster, auth.ClusterName)
 	return a
+}
+
+// checkEndpointType says whether a listener answers for the kind of endpoints that is asked for.
+func (b *Broker) checkEndpointType(kind int8, listener string) error {
+	switch controllers := b.forControllers(listener); {
+	case kind != brokerEndpoints && kind != controllerEndpoints:
+		return code.Errorf(code.UnsupportedEndpointType, "endpoint type %d is unknown; there are 1 (brokers) and 2 (controllers)", kind)
+	case controllers && kind == brokerEndpoints:
+		return code.Errorf(code.MismatchedEndpointType, "this is a controllers' listener; ask for endpoints of type 2, or ask a broker")
+	case !controllers && kind == controllerEndpoints:
+		return code.Errorf(code.MismatchedEndpointType, "this is a brokers' listener; ask for endpoints of type 1, or ask a controller")
+	}
+	return nil
 }
 
 // describeQuorum shows the state of the metadata quorum.

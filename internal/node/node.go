@@ -196,7 +196,7 @@ func (n *Node) build() error {
 	}
 	table := api.New(api.Deps{
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
-		Codecs: codecs, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, Logger: n.log, Registerer: n.reg,
+		Codecs: codecs, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Logger: n.log, Registerer: n.reg,
 	})
 	n.server = server.New(n.serverConfig(), table, n.log, n.reg)
 	return n.buildAdmin()
@@ -460,6 +460,16 @@ func (n *Node) advertised(l Listener) Endpoint {
 		e.Host, e.Port = a.IP.String(), a.Port
 	}
 	return e
+}
+
+// controllerListeners are the names of the listeners that are the controllers'.
+func (n *Node) controllerListeners() (names []string) {
+	for _, l := range n.cfg.Listeners {
+		if l.Controller {
+			names = append(names, l.Name)
+		}
+	}
+	return names
 }
 
 // endpoint is what a client on conn is told of a broker: the address that the
