@@ -191,7 +191,7 @@ func (b *Broker) appendGroup(s *scratch, head int32, now time.Time, alone bool) 
 		for ; i >= 0 && s.heads[s.slots[i].call].acks == acks; i = s.slots[i].next {
 			s.pieces = append(s.pieces, &s.slots[i].produced)
 		}
-		err := s.slots[from].partition.Append(s.pieces, replica.AppendOptions{Acks: acks, Epoch: -1, Now: now, FlushAlone: alone && acks != 0 && i < 0})
+		err := s.slots[from].partition.Append(s.pieces, replica.AppendOptions{Acks: acks, Epoch: -1, Now: now, FlushAlone: alone && i < 0})
 		for k := from; k != i; k = s.slots[k].next {
 			l := &s.slots[k]
 			if l.err = err; err == nil {

@@ -29,8 +29,8 @@ type AppendOptions struct {
 	// Internal says that the batches are the broker's own (a coordinator's): control
 	// batches are allowed and sequences not checked.
 	Internal bool
-	// FlushAlone lets Append wait for the disk itself, in the durable class, when
-	// nobody else does: a lone producer is answered sooner.
+	// FlushAlone lets Append wait for the disk itself, where the answer waits for it
+	// and nobody else does: a lone producer is answered sooner.
 	FlushAlone bool
 	// Epoch, when not -1, is the leader epoch that the caller believes in.
 	Epoch int32
@@ -75,7 +75,7 @@ func (p *Partition) Append(entries []*Produced, o AppendOptions) error {
 		p.wake(OnEnd)
 	}
 	switch {
-	case opts.FlushBeforeAck && o.FlushAlone:
+	case opts.FlushBeforeAck && o.FlushAlone && (o.Acks == -1 || p.flushEvery.Load() == 1):
 		p.log.FlushAlone()
 	case opts.FlushBeforeAck:
 		p.log.RequestFlush()
