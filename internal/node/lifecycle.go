@@ -73,6 +73,7 @@ func (n *Node) register(ctx context.Context, previous int64) error {
 		req.Listeners = append(req.Listeners, wire.BrokerRegistrationRequestListener{Name: l.Name, Host: e.Host, Port: uint16(e.Port)})
 	}
 	req.Features = []wire.BrokerRegistrationRequestFeature{{Name: metadata.VersionFeature, MinSupportedVersion: metadata.MinVersion, MaxSupportedVersion: metadata.MaxVersion}}
+	req.Rack = nil // where broker.rack is not set; the message's own default is a rack without a name
 	if rack := n.cfg.Static["broker.rack"]; rack != "" {
 		req.Rack = &rack
 	}
