@@ -111,3 +111,23 @@ func (b *Broker) rows() []row {
 		api(keyDescribeTopicPartitions, "DescribeTopicPartitions", 0, answer(b.describeTopicPartitions), topic(auth.Describe)),
 	}
 }
+
+// Service is an API that is served, as a test of the table sees it.
+type Service struct {
+	// Key and Name are Kafka's.
+	Key  int16
+	Name string
+	// Min and Max are the versions that are served.
+	Min, Max int16
+	// Access says that the table has what a caller must be allowed, or that anybody may call it.
+	Access bool
+}
+
+// Services returns the table of all APIs without their handlers, in the order of their keys.
+func Services() (list []Service) {
+	var b *Broker // handlers are named and not called
+	for _, r := range b.rows() {
+		list = append(list, Service{Key: r.Key, Name: r.Name, Min: r.Min, Max: r.Max, Access: r.access != nil})
+	}
+	return list
+}

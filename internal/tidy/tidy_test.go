@@ -46,14 +46,13 @@ var floors = map[string][]string{
 var machines = []string{"controller", "group", "isr", "machine"}
 
 type listed struct {
-	ImportPath, Dir string
-	Imports         []string
-	GoFiles         []string
+	ImportPath, Dir, Doc                        string
+	Imports, TestImports, XTestImports, GoFiles []string
 }
 
 func packages(t *testing.T) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", module+"/...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,TestImports,XTestImports,GoFiles", module+"/...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
