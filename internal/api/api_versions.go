@@ -36,7 +36,9 @@ func (b *Broker) apiVersions(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 	switch {
 	case c.Header.Version >= 3 && !(softwareName.MatchString(q.ClientSoftwareName) && softwareName.MatchString(q.ClientSoftwareVersion)):
 		a.ErrorCode = int16(code.InvalidRequest)
-	case q.ClusterId != nil && *q.ClusterId != b.ClusterID, q.NodeId != -1 && q.NodeId != b.NodeID:
+	case (q.ClusterId == nil) != (q.NodeId == -1): // a client knows both or neither
+		a.ErrorCode = int16(code.InvalidRequest)
+	case q.ClusterId != nil && (*q.ClusterId != b.ClusterID || q.NodeId != b.NodeID):
 		// The client reached another broker than it meant to (KIP-1242).
 		a.ErrorCode = int16(code.RebootstrapRequired)
 	default:

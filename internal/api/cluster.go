@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klamm/klamm/internal/auth"
@@ -24,11 +26,12 @@ const (
 func (b *Broker) describeCluster(_ context.Context, c *rpc.Call, q *wire.DescribeClusterRequest, _ *rpc.Reply) wire.Message {
 	a := &wire.DescribeClusterResponse{}
 	a.Default()
-	a.ClusterId, a.EndpointType = b.ClusterID, q.EndpointType
+	a.ClusterId = b.ClusterID
 	if err := b.checkEndpointType(q.EndpointType, c.Conn.Listener); err != nil {
 		a.ErrorCode, a.ErrorMessage = b.failure(err)
 		return a
 	}
+	a.EndpointType = q.EndpointType
 	if q.EndpointType == controllerEndpoints {
 		if tcp, ok := c.Conn.Local.(*net.TCPAddr); ok { // this node is the only controller, and is reached where it was
 			a.Brokers = append(a.Brokers, wire.DescribeClusterResponseDescribeClusterBroker{BrokerId: b.NodeID, Host: tcp.IP.String(), Port: int32(tcp.Port)})
@@ -83,6 +86,9 @@ func (b *Broker) describeQuorum(ctx context.Context, c *rpc.Call, q *wire.Descri
 		}
 		a.Topics = append(a.Topics, r)
 	}
+	if c.Header.Version < 2 {
+		return a
+	}
 	for _, m := range b.image().Controllers() {
 		n := wire.DescribeQuorumResponseNode{NodeId: m.ControllerId}
 		for _, e := range m.EndPoints {
@@ -90,7 +96,26 @@ func (b *Broker) describeQuorum(ctx context.Context, c *rpc.Call, q *wire.Descri
 		}
 		a.Nodes = append(a.Nodes, n)
 	}
+	if state, err := b.Quorum.Describe(ctx); a.Nodes == nil && err == nil {
+		for _, v := range state.Voters {
+			a.Nodes = append(a.Nodes, wire.DescribeQuorumResponseNode{NodeId: v.ID, Listeners: voterListeners(v.Endpoints)})
+		}
+	}
 	return a
+}
+
+// voterListeners are a voter's addresses, each given as listener://host:port.
+func voterListeners(endpoints []string) []wire.DescribeQuorumResponseListener {
+	var list []wire.DescribeQuorumResponseListener
+	for _, e := range endpoints {
+		name, address, _ := strings.Cut(e, "://")
+		host, port, err := net.SplitHostPort(address)
+		n, bad := strconv.ParseUint(port, 10, 16)
+		if err == nil && bad == nil {
+			list = append(list, wire.DescribeQuorumResponseListener{Name: name, Host: host, Port: uint16(n)})
+		}
+	}
+	return list
 }
 
 // quorumState is the one partition that the metadata quorum has.
@@ -176,13 +201,42 @@ func (b *Broker) describeClientQuotas(_ context.Context, c *rpc.Call, q *wire.De
 		a.ErrorCode, a.Entries = int16(code.ClusterAuthorizationFailed), nil
 		return a
 	}
-	for _, component := range q.Components {
-		if !slices.Contains([]string{"user", "client-id", "ip"}, component.EntityType) {
-			err := code.Errorf(code.UnsupportedVersion, "quota entities of type %q are unknown; there are user, client-id and ip", component.EntityType)
-			a.ErrorCode, a.ErrorMessage = b.failure(err)
-			a.Entries = nil
-			return a
-		}
+	if err := checkQuotaFilter(q.Components); err != nil {
+		a.ErrorCode, a.ErrorMessage = b.failure(err)
+		a.Entries = nil
 	}
 	return a
+}
+
+// How a component of DescribeClientQuotas matches the name of an entity (KIP-546).
+const (
+	matchExactly = 0
+	matchDefault = 1
+	matchAny     = 2
+)
+
+// checkQuotaFilter says whether a filter can match anything: its types exist, come once, and go together.
+func checkQuotaFilter(components []wire.DescribeClientQuotasRequestComponentData) error {
+	seen := map[string]bool{}
+	for _, c := range components {
+		switch {
+		case c.EntityType == "":
+			return code.Errorf(code.InvalidRequest, "a filter's entity type is empty; there are user, client-id and ip")
+		case seen[c.EntityType]:
+			return code.Errorf(code.InvalidRequest, "entity type %s comes twice in the filter; name each once", c.EntityType)
+		case !slices.Contains([]string{"user", "client-id", "ip"}, c.EntityType):
+			return code.Errorf(code.UnsupportedVersion, "quota entities of type %q are unknown; there are user, client-id and ip", c.EntityType)
+		case c.MatchType < matchExactly || c.MatchType > matchAny:
+			return code.Errorf(code.InvalidRequest, "match type %d is unknown; there are 0 (a name), 1 (the default) and 2 (any)", c.MatchType)
+		case c.MatchType == matchExactly && c.Match == nil:
+			return code.Errorf(code.InvalidRequest, "a filter for the name of a %s has no name; give one, or ask for any", c.EntityType)
+		case c.MatchType != matchExactly && c.Match != nil:
+			return code.Errorf(code.InvalidRequest, "a filter for the default or for any %s has a name; leave it null", c.EntityType)
+		}
+		seen[c.EntityType] = true
+	}
+	if seen["ip"] && len(seen) > 1 {
+		return code.Errorf(code.InvalidRequest, "quotas of an ip go with no user or client-id; ask for them alone")
+	}
+	return nil
 }

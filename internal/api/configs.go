@@ -105,7 +105,7 @@ func (b *Broker) configsOf(image *metadata.Image, asked *configsAsked) ([]config
 			return nil, code.Errorf(code.InvalidRequest, "Client metrics subscription name must not be empty.")
 		}
 		layers.Resource = image.Config(metadata.ClientMetricsResource, name)
-		return b.ownEntries(config.ClientMetrics, layers), nil
+		return b.entries(config.ClientMetrics, layers), nil
 	case metadata.GroupResource:
 		if name == "" {
 			return nil, code.Errorf(code.InvalidRequest, "Group name must not be empty.")
@@ -134,17 +134,6 @@ func (b *Broker) entries(scope config.Scope, layers config.Layers) []configEntry
 	list := make([]configEntry, 0, len(keys))
 	for _, k := range keys {
 		list = append(list, b.entry(k, layers))
-	}
-	return list
-}
-
-// ownEntries are the keys that the resource itself sets.
-func (b *Broker) ownEntries(scope config.Scope, layers config.Layers) []configEntry {
-	list := []configEntry{}
-	for _, name := range slices.Sorted(maps.Keys(layers.Resource)) {
-		if k, ok := b.Keys.Lookup(scope, name); ok {
-			list = append(list, b.entry(k, layers))
-		}
 	}
 	return list
 }
@@ -238,9 +227,10 @@ func (b *Broker) loggerEntries() []configEntry {
 			break
 		}
 	}
+	doc := "The level of this logger; all loggers share the one that the broker was started with."
 	list := make([]configEntry, 0, len(loggers))
 	for _, name := range loggers {
-		list = append(list, configEntry{Name: name, Value: &level, ConfigSource: int8(config.DynamicBrokerLogger)})
+		list = append(list, configEntry{Name: name, Value: &level, ConfigSource: int8(config.DynamicBrokerLogger), Documentation: &doc})
 	}
 	return list
 }
@@ -278,13 +268,15 @@ func (b *Broker) alterConfigs(ctx context.Context, c *rpc.Call, q *wire.AlterCon
 		r := q.Resources[i]
 		d := &a.Responses[i]
 		d.ResourceType, d.ResourceName = r.ResourceType, strings.Clone(r.ResourceName)
-		if err := b.alterable(c, r.ResourceType, r.ResourceName, named); err != nil {
-			d.ErrorCode, d.ErrorMessage = b.failure(err)
-			continue
-		}
 		r.ResourceName, r.Configs = d.ResourceName, slices.Clone(r.Configs)
+		keys := make([]string, 0, len(r.Configs))
 		for k := range r.Configs {
 			r.Configs[k].Name, r.Configs[k].Value = strings.Clone(r.Configs[k].Name), cloneString(r.Configs[k].Value)
+			keys = append(keys, r.Configs[k].Name)
+		}
+		if err := b.alterable(c, r.ResourceType, r.ResourceName, keys, named); err != nil {
+			d.ErrorCode, d.ErrorMessage = b.failure(err)
+			continue
 		}
 		ask.Resources, at = append(ask.Resources, r), append(at, i)
 	}
@@ -314,13 +306,15 @@ func (b *Broker) incrementalAlterConfigs(ctx context.Context, c *rpc.Call, q *wi
 		r := q.Resources[i]
 		d := &a.Responses[i]
 		d.ResourceType, d.ResourceName = r.ResourceType, strings.Clone(r.ResourceName)
-		if err := b.alterable(c, r.ResourceType, r.ResourceName, named); err != nil {
-			d.ErrorCode, d.ErrorMessage = b.failure(err)
-			continue
-		}
 		r.ResourceName, r.Configs = d.ResourceName, slices.Clone(r.Configs)
+		keys := make([]string, 0, len(r.Configs))
 		for k := range r.Configs {
 			r.Configs[k].Name, r.Configs[k].Value = strings.Clone(r.Configs[k].Name), cloneString(r.Configs[k].Value)
+			keys = append(keys, r.Configs[k].Name)
+		}
+		if err := b.alterable(c, r.ResourceType, r.ResourceName, keys, named); err != nil {
+			d.ErrorCode, d.ErrorMessage = b.failure(err)
+			continue
 		}
 		ask.Resources, at = append(ask.Resources, r), append(at, i)
 	}
@@ -350,7 +344,7 @@ func repeated[T any](list []T, resource func(*T) metadata.ConfigResource) map[me
 }
 
 // alterable checks what the controller does not: who asks, resources that come twice, and loggers, which are this broker's own affair.
-func (b *Broker) alterable(c *rpc.Call, kind int8, name string, again map[metadata.ConfigResource]bool) error {
+func (b *Broker) alterable(c *rpc.Call, kind int8, name string, keys []string, again map[metadata.ConfigResource]bool) error {
 	if again[metadata.ConfigResource{Type: kind, Name: name}] {
 		return code.Errorf(code.InvalidRequest, "Each resource must appear at most once; '%s' of type %d does not.", name, kind)
 	}
@@ -360,6 +354,11 @@ func (b *Broker) alterable(c *rpc.Call, kind int8, name string, again map[metada
 	if kind == metadata.BrokerLoggerResource {
 		if err := b.isMine(name); err != nil {
 			return err
+		}
+		for _, key := range keys {
+			if !slices.Contains(loggers, key) {
+				return code.Errorf(code.InvalidConfig, "Logger %s does not exist; DescribeConfigs of this broker's loggers lists them.", key)
+			}
 		}
 		return code.Errorf(code.InvalidRequest, "The levels of loggers cannot be changed while the broker runs; start it with --log-level.")
 	}

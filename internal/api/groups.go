@@ -192,7 +192,9 @@ func commitShape(q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
 		for _, p := range t.Partitions {
 			r.Partitions = append(r.Partitions, wire.OffsetCommitResponseOffsetCommitResponsePartition{PartitionIndex: p.PartitionIndex})
 		}
-		a.Topics = append(a.Topics, r)
+		if r.Partitions != nil {
+			a.Topics = append(a.Topics, r)
+		}
 	}
 	return a
 }
@@ -311,22 +313,29 @@ func (b *Broker) offsetDelete(ctx context.Context, c *rpc.Call, q *wire.OffsetDe
 	image := b.image()
 	ask := &wire.OffsetDeleteRequest{GroupId: q.GroupId}
 	for _, t := range q.Topics {
-		e := code.None
-		switch {
-		case !b.allowed(c, auth.Read, auth.Topic, t.Name):
-			e = code.TopicAuthorizationFailed
-		case image.Topic(t.Name) == nil:
-			e = code.UnknownTopicOrPartition
-		}
-		if e == code.None {
-			ask.Topics = append(ask.Topics, t)
-			continue
-		}
+		allowed, m := b.allowed(c, auth.Read, auth.Topic, t.Name), image.Topic(t.Name)
 		r := wire.OffsetDeleteResponseOffsetDeleteResponseTopic{Name: t.Name}
+		kept := t
+		kept.Partitions = nil
 		for _, p := range t.Partitions {
+			e := code.None
+			switch {
+			case !allowed:
+				e = code.TopicAuthorizationFailed
+			case m == nil || p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(m.Partitions):
+				e = code.UnknownTopicOrPartition
+			default:
+				kept.Partitions = append(kept.Partitions, p)
+				continue
+			}
 			r.Partitions = append(r.Partitions, wire.OffsetDeleteResponseOffsetDeleteResponsePartition{PartitionIndex: p.PartitionIndex, ErrorCode: int16(e)})
 		}
-		a.Topics = append(a.Topics, r)
+		if kept.Partitions != nil {
+			ask.Topics = append(ask.Topics, kept)
+		}
+		if r.Partitions != nil {
+			a.Topics = append(a.Topics, r)
+		}
 	}
 	body, err := b.Groups.Call(ctx, q.GroupId, group.DeleteOffsets(ask))
 	if err != nil {
@@ -336,7 +345,13 @@ func (b *Broker) offsetDelete(ctx context.Context, c *rpc.Call, q *wire.OffsetDe
 	if done.ErrorCode != 0 {
 		return done
 	}
-	a.Topics = append(a.Topics, done.Topics...)
+	for _, t := range done.Topics { // a topic's partitions come together, whoever answered for them
+		if i := slices.IndexFunc(a.Topics, func(r wire.OffsetDeleteResponseOffsetDeleteResponseTopic) bool { return r.Name == t.Name }); i >= 0 {
+			a.Topics[i].Partitions = append(a.Topics[i].Partitions, t.Partitions...)
+		} else {
+			a.Topics = append(a.Topics, t)
+		}
+	}
 	return a
 }
 
@@ -383,7 +398,13 @@ func (b *Broker) listGroups(ctx context.Context, c *rpc.Call, q *wire.ListGroups
 
 func (b *Broker) deleteGroups(ctx context.Context, c *rpc.Call, q *wire.DeleteGroupsRequest, _ *rpc.Reply) wire.Message {
 	a := &wire.DeleteGroupsResponse{}
+	names := make([]string, 0, len(q.GroupsNames))
 	for _, id := range q.GroupsNames {
+		if !slices.Contains(names, id) {
+			names = append(names, id)
+		}
+	}
+	for _, id := range names {
 		r := wire.DeleteGroupsResponseDeletableGroupResult{GroupId: id}
 		if !b.allowed(c, auth.Delete, auth.Group, id) {
 			r.ErrorCode = int16(code.GroupAuthorizationFailed)

@@ -17,6 +17,12 @@ import (
 // metadata tells a client who is there and who leads what. Topics that are asked for and do not exist are
 // created where that is allowed: by versions before 4 always, later when the request says so.
 func (b *Broker) metadata(ctx context.Context, c *rpc.Call, q *wire.MetadataRequest, _ *rpc.Reply) wire.Message {
+	if c.Header.Version < 12 && slices.ContainsFunc(q.Topics, func(t wire.MetadataRequestMetadataRequestTopic) bool {
+		return t.Name == nil || t.TopicId != wire.UUID{}
+	}) {
+		return refuseTopicIDs(q)
+	}
+	q.Topics = askedTopics(q.Topics)
 	b.autoCreate(ctx, c, q)
 	image := b.image()
 	a := &wire.MetadataResponse{}
@@ -46,6 +52,52 @@ func (b *Broker) metadata(ctx context.Context, c *rpc.Call, q *wire.MetadataRequ
 	return a
 }
 
+// refuseTopicIDs answers versions that have the field of topic ids and not yet their use: nothing but errors.
+func refuseTopicIDs(q *wire.MetadataRequest) *wire.MetadataResponse {
+	a := &wire.MetadataResponse{}
+	a.Default()
+	for i := range q.Topics {
+		t := wire.MetadataResponseMetadataResponseTopic{}
+		t.Default()
+		t.ErrorCode, t.TopicId = int16(code.InvalidRequest), q.Topics[i].TopicId
+		if t.Name = q.Topics[i].Name; t.Name == nil {
+			t.Name = new(string)
+		}
+		a.Topics = append(a.Topics, t)
+	}
+	return a
+}
+
+// askedTopics are the topics of a request, each once. Where one comes by its id, names alone do not count.
+func askedTopics(topics []wire.MetadataRequestMetadataRequestTopic) []wire.MetadataRequestMetadataRequestTopic {
+	byID := slices.ContainsFunc(topics, func(t wire.MetadataRequestMetadataRequestTopic) bool { return t.TopicId != wire.UUID{} })
+	if len(topics) < 2 && !byID {
+		return topics
+	}
+	type key struct {
+		id   wire.UUID
+		name string
+	}
+	seen := make(map[key]bool, len(topics))
+	list := make([]wire.MetadataRequestMetadataRequestTopic, 0, len(topics))
+	for _, t := range topics {
+		k := key{id: t.TopicId}
+		switch {
+		case byID && t.TopicId == wire.UUID{}:
+			continue
+		case byID:
+			t.Name = nil
+		case t.Name != nil:
+			k.name = *t.Name
+		}
+		if !seen[k] {
+			seen[k] = true
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
 // metadataOf answers for one topic that was asked for, by name or by id.
 func (b *Broker) metadataOf(image *metadata.Image, c *rpc.Call, q *wire.MetadataRequest, asked *wire.MetadataRequestMetadataRequestTopic) wire.MetadataResponseMetadataResponseTopic {
 	fail := func(e code.Error) wire.MetadataResponseMetadataResponseTopic {
@@ -55,15 +107,11 @@ func (b *Broker) metadataOf(image *metadata.Image, c *rpc.Call, q *wire.Metadata
 		if asked.Name != nil {
 			t.IsInternal = isInternal(*asked.Name)
 		}
-		if t.Name == nil && c.Header.Version < 12 {
-			empty := ""
-			t.Name = &empty
-		}
 		return t
 	}
 	if asked.Name == nil {
 		switch t := image.TopicByID(asked.TopicId); {
-		case c.Header.Version < 12 || asked.TopicId == wire.UUID{}:
+		case asked.TopicId == wire.UUID{}:
 			return fail(code.InvalidRequest)
 		case t == nil || !b.allowed(c, auth.Describe, auth.Topic, t.Name):
 			return fail(code.UnknownTopicId)

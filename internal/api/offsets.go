@@ -23,16 +23,28 @@ const (
 // listOffsets finds offsets by time, and the ends of logs.
 func (b *Broker) listOffsets(_ context.Context, c *rpc.Call, q *wire.ListOffsetsRequest, _ *rpc.Reply) wire.Message {
 	a := &wire.ListOffsetsResponse{}
-	seen := make(map[tp]bool)
+	asked := make(map[tp]int)
+	for i := range q.Topics {
+		for k := range q.Topics[i].Partitions {
+			asked[tp{q.Topics[i].Name, q.Topics[i].Partitions[k].PartitionIndex}]++
+		}
+	}
+	answered := make(map[tp]bool)
 	for i := range q.Topics {
 		t := &q.Topics[i]
 		r := wire.ListOffsetsResponseListOffsetsTopicResponse{Name: t.Name}
 		for k := range t.Partitions {
-			asked := &t.Partitions[k]
+			p := &t.Partitions[k]
+			key := tp{t.Name, p.PartitionIndex}
+			twice := c.Header.Version >= 1 && asked[key] > 1
+			if twice && answered[key] {
+				continue
+			}
+			answered[key] = true
 			d := wire.ListOffsetsResponseListOffsetsPartitionResponse{}
 			d.Default()
-			d.PartitionIndex = asked.PartitionIndex
-			err := b.listOffset(c, q, t.Name, asked, &d, seen)
+			d.PartitionIndex = p.PartitionIndex
+			err := b.listOffset(c, q, t.Name, p, &d, twice)
 			if err != nil {
 				d.ErrorCode, _ = b.failure(err)
 				d.ErrorCode = olderStorageError(d.ErrorCode, c.Header.Version, 3)
@@ -40,7 +52,9 @@ func (b *Broker) listOffsets(_ context.Context, c *rpc.Call, q *wire.ListOffsets
 			}
 			r.Partitions = append(r.Partitions, d)
 		}
-		a.Topics = append(a.Topics, r)
+		if len(r.Partitions) > 0 {
+			a.Topics = append(a.Topics, r)
+		}
 	}
 	return a
 }
@@ -51,19 +65,18 @@ type tp struct {
 	index int32
 }
 
-func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic string, asked *wire.ListOffsetsRequestListOffsetsPartition, d *wire.ListOffsetsResponseListOffsetsPartitionResponse, seen map[tp]bool) error {
+func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic string, asked *wire.ListOffsetsRequestListOffsetsPartition, d *wire.ListOffsetsResponseListOffsetsPartitionResponse, twice bool) error {
 	if !b.allowed(c, auth.Describe, auth.Topic, topic) {
 		return code.TopicAuthorizationFailed
 	}
 	switch {
 	case q.ReplicaId >= 0 && !c.Conn.Internal:
 		return code.ClusterAuthorizationFailed
-	case c.Header.Version >= 1 && seen[tp{topic, asked.PartitionIndex}]:
+	case twice:
 		return code.InvalidRequest
 	case tooNew(asked.Timestamp, c.Header.Version):
 		return code.UnsupportedVersion
 	}
-	seen[tp{topic, asked.PartitionIndex}] = true
 	p, err := b.Replicas.Partition(topic, asked.PartitionIndex)
 	if err != nil {
 		return err
@@ -201,6 +214,10 @@ func (b *Broker) endOfEpoch(c *rpc.Call, topic string, asked *wire.OffsetForLead
 	}
 	if _, epoch := p.Leader(); asked.LeaderEpoch == epoch {
 		d.LeaderEpoch, d.EndOffset = epoch, p.Log().Bounds().End
+		return nil
+	}
+	if asked.LeaderEpoch < -1 { // before all epochs: it ended where the log starts
+		d.LeaderEpoch, d.EndOffset = asked.LeaderEpoch, p.Log().Bounds().Start
 		return nil
 	}
 	d.LeaderEpoch, d.EndOffset = p.Log().EndOffsetFor(asked.LeaderEpoch)

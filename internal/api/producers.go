@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"regexp"
 	"sync"
 
 	"github.com/klamm/klamm/internal/auth"
@@ -76,6 +77,9 @@ func (b *Broker) initProducerID(ctx context.Context, c *rpc.Call, q *wire.InitPr
 	a.Default()
 	a.ProducerId, a.ProducerEpoch = -1, -1
 	switch {
+	case q.TransactionalId != nil && *q.TransactionalId == "", (q.ProducerId == -1) != (q.ProducerEpoch == -1):
+		a.ErrorCode = int16(code.InvalidRequest)
+		return a
 	case q.TransactionalId != nil:
 		b.Logger.Warn("a transactional producer was refused: there are no transactions in this version", "transactional_id", *q.TransactionalId, "client", c.Header.ClientID)
 		a.ErrorCode = int16(code.TransactionalIdAuthorizationFailed)
@@ -126,6 +130,9 @@ func (b *Broker) producersOf(c *rpc.Call, topic string, index int32, d *wire.Des
 	if !b.allowed(c, auth.Read, auth.Topic, topic) {
 		return code.TopicAuthorizationFailed
 	}
+	if err := controller.ValidateTopicName(topic); err != nil {
+		return err
+	}
 	p, err := b.Replicas.Partition(topic, index)
 	if err != nil {
 		return err
@@ -145,6 +152,12 @@ func (b *Broker) producersOf(c *rpc.Call, topic string, index int32, d *wire.Des
 // listTransactions lists none: there are no transactions yet, and that is the truth.
 func (b *Broker) listTransactions(_ context.Context, _ *rpc.Call, q *wire.ListTransactionsRequest, _ *rpc.Reply) wire.Message {
 	a := &wire.ListTransactionsResponse{}
+	if q.TransactionalIdPattern != nil {
+		if _, err := regexp.Compile(*q.TransactionalIdPattern); err != nil {
+			a.ErrorCode = int16(code.InvalidRegularExpression)
+			return a
+		}
+	}
 	for _, s := range q.StateFilters {
 		if !transactionStates[s] {
 			a.UnknownStateFilters = append(a.UnknownStateFilters, s)

@@ -274,8 +274,13 @@ func (b *Broker) describeTopicPartitions(_ context.Context, c *rpc.Call, q *wire
 	names = slices.Compact(names)
 	first := int32(0)
 	if q.Cursor != nil {
-		if q.Cursor.PartitionIndex < 0 {
-			return nil
+		if q.Cursor.PartitionIndex < 0 || !all && !slices.Contains(names, q.Cursor.TopicName) {
+			for _, name := range names {
+				d := failedDescription(name, code.InvalidRequest)
+				d.IsInternal = false
+				a.Topics = append(a.Topics, d)
+			}
+			return a
 		}
 		names = slices.DeleteFunc(names, func(n string) bool { return n < q.Cursor.TopicName })
 		if len(names) > 0 && names[0] == q.Cursor.TopicName {
@@ -283,18 +288,29 @@ func (b *Broker) describeTopicPartitions(_ context.Context, c *rpc.Call, q *wire
 		}
 	}
 	for _, name := range names {
+		if room == 0 {
+			a.NextCursor = &wire.DescribeTopicPartitionsResponseCursor{TopicName: name}
+			return a
+		}
 		t := image.Topic(name)
-		allowed := b.allowed(c, auth.Describe, auth.Topic, name)
-		if t == nil || !allowed {
+		if !b.allowed(c, auth.Describe, auth.Topic, name) {
 			if !all {
-				a.Topics = append(a.Topics, failedDescription(name, t, allowed))
+				a.Topics = append(a.Topics, failedDescription(name, code.TopicAuthorizationFailed))
 			}
 			first = 0
 			continue
 		}
-		if room == 0 {
-			a.NextCursor = &wire.DescribeTopicPartitionsResponseCursor{TopicName: name, PartitionIndex: first}
-			return a
+		if t == nil {
+			if !all {
+				d := failedDescription(name, code.UnknownTopicOrPartition)
+				if controller.ValidateTopicName(name) != nil {
+					d.ErrorCode = int16(code.InvalidTopicException)
+				}
+				d.TopicAuthorizedOperations = b.operations(true, c, auth.Topic, name)
+				a.Topics = append(a.Topics, d)
+			}
+			first = 0
+			continue
 		}
 		n := max(0, min(len(t.Partitions)-int(first), room))
 		a.Topics = append(a.Topics, b.describePage(image, c, t, int(first), n))
@@ -308,16 +324,10 @@ func (b *Broker) describeTopicPartitions(_ context.Context, c *rpc.Call, q *wire
 	return a
 }
 
-func failedDescription(name string, t *metadata.Topic, allowed bool) wire.DescribeTopicPartitionsResponseDescribeTopicPartitionsResponseTopic {
+func failedDescription(name string, e code.Error) wire.DescribeTopicPartitionsResponseDescribeTopicPartitionsResponseTopic {
 	d := wire.DescribeTopicPartitionsResponseDescribeTopicPartitionsResponseTopic{}
 	d.Default()
-	d.Name, d.ErrorCode, d.IsInternal = &name, int16(code.UnknownTopicOrPartition), isInternal(name)
-	switch {
-	case !allowed:
-		d.ErrorCode = int16(code.TopicAuthorizationFailed)
-	case controller.ValidateTopicName(name) != nil:
-		d.ErrorCode = int16(code.InvalidTopicException)
-	}
+	d.Name, d.ErrorCode, d.IsInternal = &name, int16(e), isInternal(name)
 	return d
 }
 
