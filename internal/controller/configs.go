@@ -181,8 +181,13 @@ func (a *alteration) decide(img *metadata.Image, env *Env, receiver int32) ([]*w
 		}
 		next[o.key] = value
 	}
-	if scope == config.Topic {
+	switch scope {
+	case config.Topic:
 		if err := validateTogether(next); err != nil {
+			return nil, err
+		}
+	case config.Group:
+		if err := validateGroup(img, env, next); err != nil {
 			return nil, err
 		}
 	}
@@ -331,4 +336,24 @@ func settleAfter(img *metadata.Image, env *Env, recs []metadata.Record, resource
 		}
 	}
 	return more
+}
+
+// validateGroup holds a group's own values within what the brokers allow to groups.
+func validateGroup(img *metadata.Image, env *Env, values map[string]string) error {
+	layers := env.layers(img, nil)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		kind, what, _ := strings.Cut(key, ".")
+		n, err := strconv.ParseInt(values[key], 10, 64)
+		if err != nil {
+			continue
+		}
+		least, most := "group."+kind+".min."+what, "group."+kind+".max."+what
+		if _, ok := env.Keys.Lookup(config.Broker, least); ok && n < env.Keys.Int64(config.Broker, least, layers) {
+			return code.Errorf(code.InvalidConfig, "%s=%d is less than the brokers' %s (%d); make it at least that.", key, n, least, env.Keys.Int64(config.Broker, least, layers))
+		}
+		if _, ok := env.Keys.Lookup(config.Broker, most); ok && n > env.Keys.Int64(config.Broker, most, layers) {
+			return code.Errorf(code.InvalidConfig, "%s=%d is more than the brokers' %s (%d); make it at most that.", key, n, most, env.Keys.Int64(config.Broker, most, layers))
+		}
+	}
+	return nil
 }

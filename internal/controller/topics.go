@@ -344,8 +344,13 @@ func DeleteTopics(req *wire.DeleteTopicsRequest, version int16) Decision {
 				ids[t.TopicId]++
 			}
 		}
+		both := map[wire.UUID]bool{} // named by name and by id: true until answered
+		for name := range names {
+			if topic := img.Topic(name); topic != nil && ids[topic.ID] > 0 {
+				both[topic.ID] = true
+			}
+		}
 		var recs []metadata.Record
-		gone := map[wire.UUID]bool{}
 		resp := &wire.DeleteTopicsResponse{Responses: []wire.DeleteTopicsResponseDeletableTopicResult{}}
 		for _, t := range topics {
 			result := wire.DeleteTopicsResponseDeletableTopicResult{Name: t.Name, TopicId: t.TopicId}
@@ -377,13 +382,18 @@ func DeleteTopics(req *wire.DeleteTopicsRequest, version int16) Decision {
 					err = code.Errorf(code.UnknownTopicId, "No topic has the id %s.", t.TopicId)
 				}
 			}
-			switch {
-			case err != nil:
+			if topic != nil {
+				if unanswered, twice := both[topic.ID]; twice && !unanswered {
+					continue
+				} else if twice {
+					both[topic.ID] = false
+					result.Name, result.TopicId = &topic.Name, topic.ID
+					err = code.Errorf(code.InvalidRequest, "Topic '%s' is given by its name and by its id %s; name each topic once.", topic.Name, topic.ID)
+				}
+			}
+			if err != nil {
 				result.ErrorCode, result.ErrorMessage = int16(code.Of(err)), code.Message(err)
-			case gone[topic.ID]:
-				continue // named by its name and by its id
-			default:
-				gone[topic.ID] = true
+			} else {
 				result.Name, result.TopicId = &topic.Name, topic.ID
 				recs = append(recs, &wire.RemoveTopicRecord{TopicId: topic.ID})
 			}
