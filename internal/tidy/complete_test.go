@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,6 +220,46 @@ func TestArchitectureNamesEveryRoom(t *testing.T) {
 	for name := range floors {
 		if !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("ARCHITECTURE.md does not name %s, which has a floor", name)
+		}
+	}
+}
+
+// docs/README.md leads to every page, and every page that one of ours leads to is there.
+func TestDocumentationIsWhole(t *testing.T) {
+	root := filepath.Join("..", "..")
+	index, err := os.ReadFile(filepath.Join(root, "docs", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		name, err := filepath.Rel(filepath.Join(root, "docs"), path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		pages = append(pages, "docs/"+name)
+		if name != "README.md" && !strings.Contains(string(index), "("+name+")") {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	for _, page := range pages {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s leads to %s, which is not there", page, m[1])
+			}
 		}
 	}
 }
