@@ -46,6 +46,7 @@ type fetch struct {
 	minBytes  int
 	maxBytes  int
 	total     int
+	held      int // bytes read into memory for the response, those given up counted too
 	failed    bool
 	deadline  time.Time
 	writer    wire.FetchResponseWriter
@@ -105,7 +106,7 @@ func (f *fetch) ask(c *rpc.Call, q *wire.FetchReader) {
 	f.version, f.conn = c.Header.Version, c.Conn
 	f.committed, f.follower = q.IsolationLevel == 1, q.ReplicaID >= 0
 	f.minBytes, f.maxBytes = int(q.MinBytes), min(int(q.MaxBytes), f.b.maxFetch)
-	f.total, f.failed, f.given = 0, false, f.given[:0]
+	f.total, f.held, f.failed, f.given = 0, 0, false, f.given[:0]
 	f.query = replica.ReadQuery{Committed: f.committed, Follower: f.follower, FollowerID: q.ReplicaID, FollowerEpoch: q.ReplicaEpoch, FileRanges: f.version >= oldestZstdFetch}
 	for {
 		p, ok := q.Next()
@@ -263,6 +264,9 @@ func (f *fetch) poll() {
 	f.queue = append(f.queue[:0], f.queue[n:]...)
 }
 
+// heldMost is how many bytes of one response are read into memory before files are sent from where they lie.
+const heldMost = 1 << 20
+
 // cut says that there was something to read and no room left for its first batch.
 func (f *fetch) cut(p *fetchPart) bool {
 	if p.err != nil || p.result == nil || p.size > 0 || p.result.Diverging {
@@ -289,6 +293,7 @@ func (f *fetch) read(slot int32, p *fetchPart) {
 	q := &f.query
 	q.Offset, q.MaxBytes, q.MinOne = p.offset, min(int(p.maxBytes), f.maxBytes-f.total), f.total == 0
 	q.LeaderEpoch, q.FetchedEpoch = p.leaderEpoch, p.fetchedEpoch
+	q.SmallRanges = f.held >= heldMost
 	err := p.partition.Read(q, &r.ReadResult)
 	if f.follower && err == nil && !r.Diverging {
 		err = p.partition.Followed(q, time.Now())
@@ -311,6 +316,9 @@ func (f *fetch) read(slot int32, p *fetchPart) {
 	p.err = err
 	p.result, p.size = r, size
 	f.total += size
+	if r.bytes != nil || r.Data.Bytes() != nil {
+		f.held += size
+	}
 	f.failed = f.failed || err != nil || r.Diverging
 }
 

@@ -17,6 +17,7 @@ type ReadQuery struct {
 	LeaderEpoch   int32 // the leader epoch the fetcher believes in; -1 unknown (KIP-320)
 	FetchedEpoch  int32 // epoch of the last record it has, -1 unknown: divergence is looked for (KIP-595)
 	FileRanges    bool  // the answer may be a range of a file, for sendfile
+	SmallRanges   bool  // with FileRanges: also a small one, as the fetcher's answer is large already
 	Follower      bool  // a replica: it may read up to the log's end
 	FollowerID    int32 // valid with Follower
 	FollowerEpoch int64 // its broker epoch (KIP-903)
@@ -81,6 +82,9 @@ func (p *Partition) Read(q *ReadQuery, out *ReadResult) error {
 		mode := commitlog.ReadBytes
 		if q.FileRanges {
 			mode = commitlog.ReadRanges
+			if q.SmallRanges {
+				mode = commitlog.ReadSmallRanges
+			}
 		}
 		if err := p.log.Read(&out.Data, q.Offset, limit, q.MaxBytes, q.MinOne, mode); err != nil {
 			return err
