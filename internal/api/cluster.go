@@ -96,6 +96,13 @@ func (b *Broker) describeQuorum(ctx context.Context, c *rpc.Call, q *wire.Descri
 		}
 		a.Nodes = append(a.Nodes, n)
 	}
+	known := slices.ContainsFunc(a.Topics, func(t wire.DescribeQuorumResponseTopicData) bool {
+		return slices.ContainsFunc(t.Partitions, func(p wire.DescribeQuorumResponsePartitionData) bool { return p.ErrorCode == 0 })
+	})
+	if !known {
+		a.Nodes = nil // who asks for something else learns nothing of the quorum
+		return a
+	}
 	if state, err := b.Quorum.Describe(ctx); a.Nodes == nil && err == nil {
 		for _, v := range state.Voters {
 			a.Nodes = append(a.Nodes, wire.DescribeQuorumResponseNode{NodeId: v.ID, Listeners: voterListeners(v.Endpoints)})

@@ -95,8 +95,8 @@ func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic strin
 		limit = p.LastStable()
 	}
 	if c.Header.Version == 0 {
-		d.OldStyleOffsets, err = segmentOffsets(p, asked.Timestamp, limit, int(asked.MaxNumOffsets))
-		return err
+		d.OldStyleOffsets = segmentOffsets(p, asked.Timestamp, limit, int(asked.MaxNumOffsets))
+		return nil
 	}
 	return place(p, asked.Timestamp, limit, d)
 }
@@ -141,18 +141,25 @@ func place(p *replica.Partition, timestamp, limit int64, d *wire.ListOffsetsResp
 	return err
 }
 
-// segmentOffsets is the answer of ListOffsets v0: the starts of segments that were
-// last written before the timestamp, newest first, and no more than most.
-func segmentOffsets(p *replica.Partition, timestamp, limit int64, most int) ([]int64, error) {
-	type mark struct{ offset, modified int64 }
-	var marks []mark
+// segmentStart is a segment as ListOffsets v0 sees it.
+type segmentStart struct{ offset, lastWritten int64 }
+
+// segmentOffsets is the answer of ListOffsets v0 for a partition.
+func segmentOffsets(p *replica.Partition, timestamp, limit int64, most int) []int64 {
 	start := p.Log().Bounds().Start
+	var segments []segmentStart
 	for _, s := range p.Log().Segments() {
-		marks = append(marks, mark{max(s.Base, start), s.MaxTimestamp})
+		segments = append(segments, segmentStart{max(s.Base, start), s.MaxTimestamp})
 	}
-	if n := len(marks); n == 0 {
-		marks = append(marks, mark{start, -1})
+	if segments == nil { // nothing was ever written
+		segments = []segmentStart{{start, -1}}
 	}
+	return offsetsBefore(segments, timestamp, limit, most)
+}
+
+// offsetsBefore are the starts of segments that were last written at the timestamp
+// or before, newest first, no more than most, and none beyond limit.
+func offsetsBefore(segments []segmentStart, timestamp, limit int64, most int) []int64 {
 	offsets := []int64{}
 	add := func(o int64) {
 		if o <= limit && len(offsets) < most && (len(offsets) == 0 || offsets[len(offsets)-1] > o) {
@@ -162,19 +169,19 @@ func segmentOffsets(p *replica.Partition, timestamp, limit int64, most int) ([]i
 	switch timestamp {
 	case latestTimestamp:
 		add(limit)
-		for i := len(marks) - 1; i >= 0; i-- {
-			add(marks[i].offset)
+		for i := len(segments) - 1; i >= 0; i-- {
+			add(segments[i].offset)
 		}
 	case earliestTimestamp:
-		add(marks[0].offset)
+		add(segments[0].offset)
 	default:
-		for i := len(marks) - 1; i >= 0; i-- {
-			if marks[i].modified <= timestamp {
-				add(marks[i].offset)
+		for i := len(segments) - 1; i >= 0; i-- {
+			if segments[i].lastWritten <= timestamp {
+				add(segments[i].offset)
 			}
 		}
 	}
-	return offsets, nil
+	return offsets
 }
 
 // offsetForLeaderEpoch tells where an epoch ended, so that a client sees whether what it has was truncated (KIP-320).

@@ -257,7 +257,11 @@ func (b *Broker) listPartitionReassignments(_ context.Context, c *rpc.Call, q *w
 
 // describeTopicPartitions is the paged description of topics, sorted by name (KIP-966).
 func (b *Broker) describeTopicPartitions(_ context.Context, c *rpc.Call, q *wire.DescribeTopicPartitionsRequest, _ *rpc.Reply) wire.Message {
-	image := b.image()
+	return b.topicPage(b.image(), c, q)
+}
+
+// topicPage is one page: as many partitions as the request and the broker allow, and where the next page begins.
+func (b *Broker) topicPage(image *metadata.Image, c *rpc.Call, q *wire.DescribeTopicPartitionsRequest) *wire.DescribeTopicPartitionsResponse {
 	a := &wire.DescribeTopicPartitionsResponse{}
 	room := max(1, min(int(q.ResponsePartitionLimit), int(b.int("max.request.partition.size.limit"))))
 	names := make([]string, 0, len(q.Topics))

@@ -32,6 +32,11 @@ type answer struct {
 	err     error
 }
 
+// timeless is a text without the id of this run, which its names of topics and groups have.
+func (t *run) timeless(s string) string {
+	return strings.NewReplacer("cf."+t.id+".", "cf.", "cf_"+t.id+"_", "cf_").Replace(s)
+}
+
 // broken ends a case whose preparation did not work.
 type broken struct{ why string }
 
@@ -145,8 +150,7 @@ func (t *run) record(label string, m wire.Message, err error) answer {
 	}
 	fields := flatten(m, t.alias)
 	for i := range fields { // a run's names are not the next one's
-		fields[i].Path = strings.ReplaceAll(fields[i].Path, "cf."+t.id+".", "cf.")
-		fields[i].Value = strings.ReplaceAll(fields[i].Value, "cf."+t.id+".", "cf.")
+		fields[i].Path, fields[i].Value = t.timeless(fields[i].Path), t.timeless(fields[i].Value)
 	}
 	t.steps = append(t.steps, step{label, fields})
 	return answer{message: m}
