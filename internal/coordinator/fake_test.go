@@ -36,6 +36,13 @@ type fake struct {
 	reading  chan struct{} // reads wait for it, when set
 	waiters  map[*handle]*replica.Waiter
 	onRoll   func()
+	failure  error // of the log
+}
+
+func (f *fake) Failed() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failure
 }
 
 func (f *fake) Leading() (int32, bool) {

@@ -152,6 +152,24 @@ func TestFailedAppendDropsTheShardWhichReloads(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsForALogThatFailedIsAnsweredAtOnce(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, c *cluster) {
+		p, w := c.parts[0], NewPending()
+		p.hold()
+		c.g.Do("g", commit("g", "t", 0, 5), w)
+		synctest.Wait()
+		begun := time.Now()
+		p.mu.Lock()
+		p.failure = code.KafkaStorageError
+		p.wake()
+		p.mu.Unlock()
+		<-w.Ready()
+		if err, ok := w.Take().(error); !ok || code.Of(err) != code.NotCoordinator || time.Since(begun) != 0 {
+			t.Errorf("%v after %v, want NOT_COORDINATOR at once", err, time.Since(begun))
+		}
+	})
+}
+
 func TestOwnDecisionsOutliveAFailedAppend(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, c *cluster) {
 		c.call("g", commit("g", "t", 0, 5))

@@ -11,6 +11,8 @@ import (
 type Partition interface {
 	// Leading says whether this broker leads the partition, and in which epoch.
 	Leading() (epoch int32, ok bool)
+	// Failed is why nothing more is appended and the high watermark moves no more: the log or its directory failed; nil while they work.
+	Failed() error
 	// HighWatermark is the offset below which all in-sync replicas have the log.
 	HighWatermark() int64
 	// Bounds are the log's first offset and the one behind its last.

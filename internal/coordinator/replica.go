@@ -27,6 +27,8 @@ type onReplica struct {
 
 func (r *onReplica) Leading() (int32, bool) { return r.p.Leading() }
 
+func (r *onReplica) Failed() error { return r.p.Log().Failed() }
+
 func (r *onReplica) HighWatermark() int64 { return r.p.HighWatermark() }
 
 func (r *onReplica) Bounds() (start, end int64) {

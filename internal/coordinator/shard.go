@@ -232,10 +232,17 @@ func (s *shard) step(ctx context.Context) (next time.Time, done bool) {
 		}
 		return time.Now(), done
 	}
-	if len(tasks) > 0 || s.m != nil {
-		if err := s.decide(tasks, now); err != nil {
-			s.fail(err, tasks)
+	var err error
+	if len(s.replies) > 0 {
+		if s.release(now); len(s.replies) > 0 { // what waits for a failed log waits in vain
+			err = s.p.Failed()
 		}
+	}
+	if err == nil && (len(tasks) > 0 || s.m != nil) {
+		err = s.decide(tasks, now)
+	}
+	if err != nil {
+		s.fail(err, tasks)
 	}
 	clear(tasks)
 	s.spare = tasks[:0]
