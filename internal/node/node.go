@@ -198,7 +198,11 @@ func (n *Node) build() error {
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
 		Codecs: codecs, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Logger: n.log, Registerer: n.reg,
 	})
-	n.server = server.New(n.serverConfig(), table, n.log, n.reg)
+	serve, err := n.serverConfig()
+	if err != nil {
+		return err
+	}
+	n.server = server.New(serve, table, n.log, n.reg)
 	return n.buildAdmin()
 }
 
@@ -417,26 +421,29 @@ func (n *Node) reconfigure(delta *metadata.Delta, image *metadata.Image) {
 	}
 }
 
+// limits are the limits of connections that the layers say. Overrides that cannot be used, as a name in them
+// has no address, are left out.
 func (n *Node) limits(l config.Layers) server.Limits {
-	get := func(key string) int { return int(n.cfg.Keys.Int64(config.Broker, key, l)) }
-	overrides, err := server.ParseIPOverrides(n.cfg.Keys.String(config.Broker, "max.connections.per.ip.overrides", l), net.LookupHost)
+	get := func(key string) string { return n.cfg.Keys.String(config.Broker, key, l) }
+	limits, err := server.LimitsFrom(get)
 	if err != nil {
-		n.log.Error("max.connections.per.ip.overrides cannot be used and is left out", "error", err)
+		n.log.Error("limits of connections by address cannot be used and are left out", "error", err)
+		limits, _ = server.LimitsFrom(func(key string) string {
+			if key == "max.connections.per.ip.overrides" {
+				return ""
+			}
+			return get(key)
+		})
 	}
-	return server.Limits{
-		MaxConnections: get("max.connections"), MaxConnectionsPerIP: get("max.connections.per.ip"), MaxConnectionsPerIPOverrides: overrides,
-		ConnectionCreationRate: get("max.connection.creation.rate"),
-	}
+	return limits
 }
 
-func (n *Node) serverConfig() server.Config {
-	c := server.Config{
-		Listen:                n.host.Listen,
-		SocketRequestMaxBytes: int(n.int("socket.request.max.bytes")),
-		QueuedMaxRequestBytes: n.int("queued.max.request.bytes"),
-		ConnectionsMaxIdle:    n.duration("connections.max.idle.ms"),
-		Limits:                n.limits(config.Layers{Static: n.cfg.Static}),
+func (n *Node) serverConfig() (server.Config, error) {
+	c, err := server.ConfigFrom(n.value)
+	if err != nil {
+		return c, err
 	}
+	c.Listen = n.host.Listen
 	for _, l := range n.cfg.Listeners {
 		s := server.Listener{Name: l.Name, Internal: l.Controller}
 		for _, host := range l.Hosts {
@@ -444,7 +451,7 @@ func (n *Node) serverConfig() server.Config {
 		}
 		c.Listeners = append(c.Listeners, s)
 	}
-	return c
+	return c, nil
 }
 
 // advertised is what the cluster is told of a listener: the configured address, or the one that was bound.

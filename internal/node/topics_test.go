@@ -133,4 +133,9 @@ func TestConfigChangesActWithoutARestart(t *testing.T) {
 	}
 	c.alter(broker, "", "max.connections", "3")
 	third.receive(3, 9)
+	c.alter(broker, "", "max.connections.per.ip.overrides", "127.0.0.1:0")
+	if got := dialRaw(t, n.addr).closed(); len(got) != 0 {
+		t.Errorf("an address that may have no connection gets %x", got)
+	}
+	third.listOffset("small", -1) // those that are there stay
 }
