@@ -15,11 +15,11 @@ type flushQueue struct {
 	mu   sync.Mutex
 	cond sync.Cond
 	logs []*Log
-	busy int  // flushes under way
+	busy int // flushes under way
 	// crowded is when a log became dirty last while another was being flushed.
 	crowded time.Time
-	all  bool // a syncfs is under way: what becomes dirty meanwhile waits for its end
-	done bool
+	all     bool // a syncfs is under way: what becomes dirty meanwhile waits for its end
+	done    bool
 }
 
 // gatherTime is what a group commit of many logs waits at most for the next one.
