@@ -432,13 +432,23 @@ func (b *Broker) findCoordinator(ctx context.Context, c *rpc.Call, q *wire.FindC
 		keys = []string{q.KeyField}
 	}
 	a.Coordinators = make([]wire.FindCoordinatorResponseCoordinator, 0, len(keys))
+	var refused wire.FindCoordinatorResponseCoordinator // what is wrong with all keys: one sentence, however many they are
+	switch q.KeyType {
+	case groupCoordinator:
+	case transactionCoordinator:
+		refused.ErrorCode, refused.ErrorMessage = b.failure(code.Errorf(code.TransactionalIdAuthorizationFailed, "this version of Klamm has no transactions yet; produce without a transactional.id"))
+	default:
+		refused.ErrorCode, refused.ErrorMessage = b.failure(code.Errorf(code.InvalidRequest, "coordinators of type %d do not exist in this version; there is 0 (groups)", q.KeyType))
+	}
 	for _, key := range keys {
-		d := wire.FindCoordinatorResponseCoordinator{KeyField: key, NodeId: -1, Port: -1}
-		e, err := b.coordinatorOf(ctx, c, q.KeyType, key)
-		if err != nil {
-			d.ErrorCode, d.ErrorMessage = b.failure(err)
-		} else {
-			d.NodeId, d.Host, d.Port = e.id, e.host, e.port
+		d := wire.FindCoordinatorResponseCoordinator{KeyField: key, NodeId: -1, Port: -1, ErrorCode: refused.ErrorCode, ErrorMessage: refused.ErrorMessage}
+		if d.ErrorCode == 0 {
+			e, err := b.coordinatorOf(ctx, c, key)
+			if err != nil {
+				d.ErrorCode, d.ErrorMessage = b.failure(err)
+			} else {
+				d.NodeId, d.Host, d.Port = e.id, e.host, e.port
+			}
 		}
 		a.Coordinators = append(a.Coordinators, d)
 	}
@@ -454,17 +464,10 @@ type coordinatorAddress struct {
 	endpoint
 }
 
-func (b *Broker) coordinatorOf(ctx context.Context, c *rpc.Call, kind int8, key string) (coordinatorAddress, error) {
+func (b *Broker) coordinatorOf(ctx context.Context, c *rpc.Call, key string) (coordinatorAddress, error) {
 	var none coordinatorAddress
-	switch kind {
-	case groupCoordinator:
-		if !b.allowed(c, auth.Describe, auth.Group, key) {
-			return none, code.GroupAuthorizationFailed
-		}
-	case transactionCoordinator:
-		return none, code.Errorf(code.TransactionalIdAuthorizationFailed, "transactional.id=%q: this version of Klamm has no transactions yet; produce without a transactional.id", key)
-	default:
-		return none, code.Errorf(code.InvalidRequest, "coordinators of type %d do not exist in this version; there is 0 (groups)", kind)
+	if !b.allowed(c, auth.Describe, auth.Group, key) {
+		return none, code.GroupAuthorizationFailed
 	}
 	image := b.image()
 	t := image.Topic(offsetsTopic)

@@ -134,7 +134,7 @@ func throw(addr string, f *hostile.Frame) (outcome, []byte, error) {
 }
 
 // costOfElement is what an answer may cost in memory for each element of a good request.
-const costOfElement = 2 << 10
+const costOfElement = 1 << 10
 
 // sample is every nth hostile frame and all that are special: those whose size or header is the attack, those
 // that cost, and the large ones.
