@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/klamm/klamm/internal/auth"
 	"github.com/klamm/klamm/internal/code"
@@ -146,20 +147,21 @@ type segmentStart struct{ offset, lastWritten int64 }
 
 // segmentOffsets is the answer of ListOffsets v0 for a partition.
 func segmentOffsets(p *replica.Partition, timestamp, limit int64, most int) []int64 {
-	start := p.Log().Bounds().Start
+	start, now := p.Log().Bounds().Start, time.Now().UnixMilli()
 	var segments []segmentStart
 	for _, s := range p.Log().Segments() {
 		segments = append(segments, segmentStart{max(s.Base, start), s.MaxTimestamp})
 	}
-	if segments == nil { // nothing was ever written
-		segments = []segmentStart{{start, -1}}
+	if segments == nil { // nothing was ever written: Kafka has an empty segment then, made just now
+		segments = []segmentStart{{start, now}}
 	}
-	return offsetsBefore(segments, timestamp, limit, most)
+	return offsetsBefore(segments, timestamp, limit, most, now)
 }
 
 // offsetsBefore are the starts of segments that were last written at the timestamp
-// or before, newest first, no more than most, and none beyond limit.
-func offsetsBefore(segments []segmentStart, timestamp, limit int64, most int) []int64 {
+// or before, newest first, no more than most, and none beyond limit. The limit itself
+// is a place too, for the latest and for times that have not come yet.
+func offsetsBefore(segments []segmentStart, timestamp, limit int64, most int, now int64) []int64 {
 	offsets := []int64{}
 	add := func(o int64) {
 		if o <= limit && len(offsets) < most && (len(offsets) == 0 || offsets[len(offsets)-1] > o) {
@@ -175,6 +177,9 @@ func offsetsBefore(segments []segmentStart, timestamp, limit int64, most int) []
 	case earliestTimestamp:
 		add(segments[0].offset)
 	default:
+		if timestamp >= now {
+			add(limit)
+		}
 		for i := len(segments) - 1; i >= 0; i-- {
 			if segments[i].lastWritten <= timestamp {
 				add(segments[i].offset)

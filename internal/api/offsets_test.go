@@ -28,11 +28,12 @@ func TestOffsetsBefore(t *testing.T) {
 		{"earliest", segments, earliestTimestamp, 25, 10, []int64{5}},
 		{"before all", segments, 99, 25, 10, []int64{}},
 		{"at a segment's last record", segments, 200, 25, 10, []int64{10, 5}},
-		{"after all", segments, 1000, 25, 2, []int64{20, 10}},
-		{"a negative number", segments, 1000, 25, -1, []int64{}},
+		{"after all", segments, 800, 25, 2, []int64{20, 10}},
+		{"in the future", segments, 1000, 25, 2, []int64{25, 20}},
+		{"a negative number", segments, 800, 25, -1, []int64{}},
 		{"an empty log", []segmentStart{{0, -1}}, latestTimestamp, 0, 5, []int64{0}},
 	} {
-		if got := offsetsBefore(test.segments, test.timestamp, test.limit, test.most); !slices.Equal(got, test.want) {
+		if got := offsetsBefore(test.segments, test.timestamp, test.limit, test.most, 900); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
