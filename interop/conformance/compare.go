@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -182,8 +183,8 @@ func showBytes(name string, b []byte, alias map[string]string) string {
 	}
 	var s strings.Builder
 	for len(b) > 0 {
-		if len(b) < record.HeaderSize || b[16] != 2 {
-			fmt.Fprintf(&s, "%d bytes %x ", len(b), sha256.Sum256(b))
+		if len(b) <= magicAt || b[magicAt] < 2 {
+			s.WriteString(showMessages(b))
 			break
 		}
 		batch, rest, err := record.Next(b)
@@ -207,6 +208,23 @@ func showBytes(name string, b []byte, alias map[string]string) string {
 	return s.String()
 }
 
+// magicAt is where the format's number stands in records of every format.
+const magicAt = 16
+
+// showMessages shows messages of the formats 0 and 1 by what they hold: each broker compresses and cuts them in its own way.
+func showMessages(b []byte) string {
+	var s strings.Builder
+	it := record.Messages(b, record.NewCodecs(1<<20), 1<<20)
+	defer it.Close()
+	for r := (record.Record{}); it.Next(&r); {
+		fmt.Fprintf(&s, "(%d at %s %q %q) ", r.Offset, sinceMidnight(r.Timestamp), r.Key, r.Value)
+	}
+	if s.Len() == 0 && len(b) > 0 {
+		return "a part of a message"
+	}
+	return fmt.Sprintf("magic %d: %s", it.Magic(), s.String())
+}
+
 // compare lists the differences between two runs of a case, a line each.
 func compare(name string, left, right []step) []string {
 	var list []string
@@ -225,13 +243,26 @@ func compare(name string, left, right []step) []string {
 	return list
 }
 
+// cut is the part of a batch at the end of records, where the bound of a Fetch fell: clients throw it away.
+var cut = regexp.MustCompile(`(a part of \d+ bytes |\d+ bytes [0-9a-f]{64} |a part of a message)$`)
+
+// whole is a value without the part of a batch at its end.
+func whole(f field) field {
+	if strings.HasSuffix(f.Path, "Records") {
+		f.Value = cut.ReplaceAllString(f.Value, "")
+	}
+	return f
+}
+
 func compareFields(label string, left, right []field) []string {
 	var list []string
 	values := map[string]string{}
 	for _, f := range right {
+		f = whole(f)
 		values[f.Path] = f.Value
 	}
 	for _, f := range left {
+		f = whole(f)
 		other, ok := values[f.Path]
 		delete(values, f.Path)
 		if !ok {
