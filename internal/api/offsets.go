@@ -85,7 +85,7 @@ func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic strin
 	if _, ok := p.Leading(); !ok {
 		return code.NotLeaderOrFollower
 	}
-	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
+	if err := checkEpoch(p, asked.CurrentLeaderEpoch); err != nil {
 		return err
 	}
 	limit := p.HighWatermark()
@@ -100,6 +100,15 @@ func (b *Broker) listOffset(c *rpc.Call, q *wire.ListOffsetsRequest, topic strin
 		return nil
 	}
 	return place(p, asked.Timestamp, limit, d)
+}
+
+// checkEpoch compares the leader's epoch that a client knows with the partition's. Only -1 says that it knows none;
+// what is less is older than any.
+func checkEpoch(p *replica.Partition, client int32) error {
+	if client < -1 {
+		return code.FencedLeaderEpoch
+	}
+	return p.CheckEpoch(client)
 }
 
 // debugReplica is the replica id by which a tool reads beyond the high watermark.
@@ -221,7 +230,7 @@ func (b *Broker) endOfEpoch(c *rpc.Call, topic string, asked *wire.OffsetForLead
 	if _, ok := p.Leading(); !ok {
 		return code.NotLeaderOrFollower
 	}
-	if err := p.CheckEpoch(asked.CurrentLeaderEpoch); err != nil {
+	if err := checkEpoch(p, asked.CurrentLeaderEpoch); err != nil {
 		return err
 	}
 	if _, epoch := p.Leader(); asked.LeaderEpoch == epoch {
