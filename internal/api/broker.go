@@ -161,6 +161,19 @@ func answer[T any, Q request[T]](f func(ctx context.Context, c *rpc.Call, q Q, r
 	}
 }
 
+// mostNamed is how many groups, coordinators or topics one request may name. An answer is many times
+// as long as a name, so a small request without a bound could make one that takes all memory.
+const mostNamed = 100_000
+
+// tooMany closes the connection of a request that names more than mostNamed.
+func tooMany(r *rpc.Reply, n int) bool {
+	if n <= mostNamed {
+		return false
+	}
+	refuse(r, code.Errorf(code.InvalidRequest, "the request names %d resources and at most %d are answered together; ask in parts", n, mostNamed))
+	return true
+}
+
 // refuse closes the connection of a request that cannot be read.
 func refuse(r *rpc.Reply, err error) {
 	r.Close, r.Silent, r.Reason = true, true, err.Error()

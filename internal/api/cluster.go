@@ -69,7 +69,10 @@ func (b *Broker) checkEndpointType(kind int8, listener string) error {
 }
 
 // describeQuorum shows the state of the metadata quorum.
-func (b *Broker) describeQuorum(ctx context.Context, c *rpc.Call, q *wire.DescribeQuorumRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) describeQuorum(ctx context.Context, c *rpc.Call, q *wire.DescribeQuorumRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.Topics)) {
+		return nil
+	}
 	a := &wire.DescribeQuorumResponse{}
 	if !b.allowed(c, auth.Describe, auth.Cluster, auth.ClusterName) {
 		a.ErrorCode = int16(code.ClusterAuthorizationFailed)

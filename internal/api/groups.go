@@ -230,7 +230,10 @@ func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, do
 }
 
 // offsetFetch returns committed offsets, of several groups from version 8 on.
-func (b *Broker) offsetFetch(ctx context.Context, c *rpc.Call, q *wire.OffsetFetchRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) offsetFetch(ctx context.Context, c *rpc.Call, q *wire.OffsetFetchRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.Groups)) {
+		return nil
+	}
 	if c.Header.Version < 8 {
 		one := b.fetchOffsets(ctx, c, group.GroupOf(q))
 		return group.ResponseOf(&one)
@@ -355,7 +358,10 @@ func (b *Broker) offsetDelete(ctx context.Context, c *rpc.Call, q *wire.OffsetDe
 	return a
 }
 
-func (b *Broker) describeGroups(ctx context.Context, c *rpc.Call, q *wire.DescribeGroupsRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) describeGroups(ctx context.Context, c *rpc.Call, q *wire.DescribeGroupsRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.Groups)) {
+		return nil
+	}
 	a := &wire.DescribeGroupsResponse{Groups: make([]wire.DescribeGroupsResponseDescribedGroup, len(q.Groups))}
 	for i, id := range q.Groups {
 		d := &a.Groups[i]
@@ -396,7 +402,10 @@ func (b *Broker) listGroups(ctx context.Context, c *rpc.Call, q *wire.ListGroups
 	return a
 }
 
-func (b *Broker) deleteGroups(ctx context.Context, c *rpc.Call, q *wire.DeleteGroupsRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) deleteGroups(ctx context.Context, c *rpc.Call, q *wire.DeleteGroupsRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.GroupsNames)) {
+		return nil
+	}
 	a := &wire.DeleteGroupsResponse{}
 	names := make([]string, 0, len(q.GroupsNames))
 	for _, id := range q.GroupsNames {
@@ -425,7 +434,10 @@ const (
 )
 
 // findCoordinator says which broker coordinates a group, and sees to it that the topic of offsets exists.
-func (b *Broker) findCoordinator(ctx context.Context, c *rpc.Call, q *wire.FindCoordinatorRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) findCoordinator(ctx context.Context, c *rpc.Call, q *wire.FindCoordinatorRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.CoordinatorKeys)) {
+		return nil
+	}
 	a := wire.NewFindCoordinatorResponse()
 	keys := q.CoordinatorKeys
 	if c.Header.Version < 4 {

@@ -115,7 +115,10 @@ func cloneString(s *string) *string {
 }
 
 // deleteTopics deletes topics by name or by id; a name is free again at once.
-func (b *Broker) deleteTopics(ctx context.Context, c *rpc.Call, q *wire.DeleteTopicsRequest, _ *rpc.Reply) wire.Message {
+func (b *Broker) deleteTopics(ctx context.Context, c *rpc.Call, q *wire.DeleteTopicsRequest, r *rpc.Reply) wire.Message {
+	if tooMany(r, len(q.Topics)+len(q.TopicNames)) {
+		return nil
+	}
 	states := q.Topics
 	if c.Header.Version < 6 {
 		for _, name := range q.TopicNames {
