@@ -67,7 +67,7 @@ func (b *Broker) openFetch(c *rpc.Call, q *wire.FetchReader) (*fetch, error) {
 			b.sessions.close(q.SessionID)
 		}
 		var f *fetch
-		if q.SessionEpoch == initialFetchEpoch && q.Partitions() > 0 {
+		if q.SessionEpoch == initialFetchEpoch {
 			f = b.sessions.open(b, c.Arrived, q.Partitions())
 		}
 		if f == nil {

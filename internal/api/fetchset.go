@@ -415,8 +415,9 @@ func (f *fetch) write(r *rpc.Reply, p *fetchPart, endpoints []wire.FetchResponse
 	} else if p.err == nil && p.partition != nil { // not looked at in this request
 		d.HighWatermark, d.LastStableOffset, d.LogStartOffset = p.partition.HighWatermark(), p.partition.LastStable(), p.partition.Log().Bounds().Start
 	}
-	if f.committed && p.err == nil {
-		d.AbortedTransactions = noAborted
+	d.AbortedTransactions = noAborted
+	if !f.committed && p.partition != nil {
+		d.AbortedTransactions = nil // Kafka's own null, where it has a partition to speak of
 	}
 	if p.err != nil {
 		endpoints = f.fail(d, p, endpoints)

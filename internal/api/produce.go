@@ -253,6 +253,10 @@ func (b *Broker) failProduce(a *wire.ProduceResponsePartitionProduceResponse, l 
 	a.ErrorCode, a.ErrorMessage = b.failure(l.err)
 	a.ErrorCode = olderStorageError(a.ErrorCode, c.Header.Version, 4)
 	a.BaseOffset = -1
+	switch code.Error(a.ErrorCode) { // what the log itself refused comes with its start
+	case code.OutOfOrderSequenceNumber, code.InvalidProducerEpoch, code.InvalidTimestamp:
+		a.LogStartOffset = l.partition.Log().Bounds().Start
+	}
 	for _, e := range l.produced.RecordErrors {
 		m := strings.Clone(e.Message)
 		a.RecordErrors = append(a.RecordErrors, wire.ProduceResponseBatchIndexAndErrorMessage{BatchIndex: e.Index, BatchIndexErrorMessage: &m})

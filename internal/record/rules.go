@@ -61,10 +61,10 @@ func Apply(b Batch, r *Rules, c *Codecs) (Batch, []RecordError, error) {
 	if err := r.checkSize(b, len(b)); err != nil {
 		return nil, nil, err
 	}
-	if b.TimestampType() == LogAppendTime {
-		return nil, nil, errProducerAppendTime()
-	}
 	created := r.TimestampType != LogAppendTime
+	if created && b.TimestampType() == LogAppendTime {
+		b.SetMaxTimestamp(CreateTime, b.MaxTimestamp()) // as in Kafka the topic says whose time it is, and not the producer
+	}
 	late := created && r.Latest != 0 && b.MaxTimestamp() > r.Latest
 	recompress := r.Recompress && b.Codec() != r.Codec
 	if late || recompress || r.NeedKeys || created && r.Earliest != 0 {

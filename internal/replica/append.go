@@ -143,7 +143,11 @@ func (p *Partition) prepare(e *Produced, opts *commitlog.Options, o *AppendOptio
 	case magic == 0 || magic == 1:
 		e.Entry.Err = p.prepareOld(e, opts, o)
 	default:
-		e.Entry.Err = code.Errorf(code.CorruptMessage, "the %d bytes for %s-%d are no record batch", len(e.Records), p.topic, p.index)
+		c := code.CorruptMessage
+		if len(e.Records) < record.PeekSize { // too short to say what it is
+			c = code.InvalidRecord
+		}
+		e.Entry.Err = code.Errorf(c, "the %d bytes for %s-%d are no record batch", len(e.Records), p.topic, p.index)
 	}
 }
 

@@ -98,7 +98,7 @@ func (p *Partition) ISR() []int32 {
 // partition's: code.FencedLeaderEpoch when the client is behind,
 // code.UnknownLeaderEpoch when it is ahead, nil when equal or unknown to it (-1) (KIP-320).
 func (p *Partition) CheckEpoch(client int32) error {
-	if client < 0 {
+	if client == -1 {
 		return nil
 	}
 	switch _, epoch := p.Leader(); {

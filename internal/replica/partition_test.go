@@ -44,6 +44,7 @@ func TestAppendRefusesSingleEntries(t *testing.T) {
 		{"crc", Produced{Records: damaged}, code.CorruptMessage},
 		{"short", Produced{Records: batch(record.BuilderOptions{}, "x")[:40]}, code.CorruptMessage},
 		{"no batch at all", Produced{Records: []byte("nothing of the kind, but long enough")}, code.CorruptMessage},
+		{"too short to be one", Produced{Records: []byte("nothing")}, code.InvalidRecord},
 		{"nothing", Produced{}, code.InvalidRecord},
 		{"two batches", Produced{Records: append(batch(record.BuilderOptions{}, "x"), batch(record.BuilderOptions{}, "y")...)}, code.InvalidRecord},
 		{"old magic in a new request", Produced{Records: messageSet(1, "x")}, code.InvalidRecord},
