@@ -119,7 +119,7 @@ func failFetch(c *rpc.Call, r *rpc.Reply, q *wire.FetchReader, err error) {
 		w.Topic(p.Topic, p.TopicID, 1)
 		var d wire.FetchResponsePartitionData
 		d.Default()
-		d.PartitionIndex, d.ErrorCode, d.HighWatermark, d.Records = p.Partition, e, -1, noRecords
+		d.PartitionIndex, d.ErrorCode, d.HighWatermark, d.Records, d.AbortedTransactions = p.Partition, e, -1, noRecords, nil
 		w.Partition(&d)
 	}
 	r.Buf = w.End(nil)

@@ -167,6 +167,9 @@ func (p *Partition) prepareBatches(e *Produced, opts *commitlog.Options, o *Appe
 		if err := b.Check(); err != nil {
 			return err
 		}
+		if b.ProducerID() >= 0 && b.ProducerEpoch() < 0 {
+			return code.Errorf(code.InvalidProducerEpoch, "a batch for %s-%d has producer id %d and epoch %d; epochs begin at 0", p.topic, p.index, b.ProducerID(), b.ProducerEpoch())
+		}
 		if err := b.Validate(record.FromClient); err != nil {
 			return err
 		}
