@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"path"
 	"sync"
 
@@ -368,6 +369,26 @@ type unitReader struct {
 	bad bool
 }
 
+// uint31 reads a number that an int32 holds.
+func (r *unitReader) uint31() int32 {
+	v := r.uint()
+	if v > math.MaxInt32 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	return int32(v)
+}
+
+// within reads a signed number that lies within bounds.
+func (r *unitReader) within(lo, hi int64) int64 {
+	v := r.int()
+	if v < lo || v > hi {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	return v
+}
+
 func (r *unitReader) uint() int64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || int64(v) < 0 {
@@ -410,7 +431,7 @@ func (r *unitReader) count(size int64) int64 {
 
 func parseUnitID(b []byte) (ID, []byte, bool) {
 	r := unitReader{b: b}
-	id := ID{Topic: string(r.bytes(r.uint())), Partition: int32(r.uint())}
+	id := ID{Topic: string(r.bytes(r.uint())), Partition: r.uint31()}
 	copy(id.TopicID[:], r.bytes(16))
 	return id, r.b, !r.bad && id.Topic != "" && id.Partition >= 0
 }
@@ -431,18 +452,18 @@ func parseUnit(b []byte) (*unit, error) {
 			greatest: stamp{r.int(), r.int()}, firstTime: r.int(), appended: r.int()})
 	}
 	for range r.count(2) {
-		u.eps = append(u.eps, epochStart{int32(r.uint()), r.uint()})
+		u.eps = append(u.eps, epochStart{r.uint31(), r.uint()})
 	}
 	for range r.count(9) {
-		p := producer{id: r.int(), epoch: int16(r.int()), first: r.int(), lastTime: r.int(), appended: r.int(),
-			txnStart: r.int(), lastMarker: r.int(), coordinator: int32(r.int())}
+		p := producer{id: r.int(), epoch: int16(r.within(math.MinInt16, math.MaxInt16)), first: r.int(), lastTime: r.int(), appended: r.int(),
+			txnStart: r.int(), lastMarker: r.int(), coordinator: int32(r.within(math.MinInt32, math.MaxInt32))}
 		n := r.bytes(1)
 		if r.bad || n[0] > rememberedBatches {
 			return nil, errUnit
 		}
 		p.n = n[0]
 		for i := range p.batches[:p.n] {
-			p.batches[i] = sent{offset: r.uint(), delta: int32(r.uint()), seq: int32(r.uint())}
+			p.batches[i] = sent{offset: r.uint(), delta: r.uint31(), seq: r.uint31()}
 		}
 		u.prod = append(u.prod, p)
 	}
