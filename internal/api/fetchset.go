@@ -386,12 +386,9 @@ func (f *fetch) collect() []int32 {
 		}
 		f.given = kept
 	}
-	sorted := true
-	for i := 1; i < len(f.given); i++ {
-		sorted = sorted && f.parts[f.given[i-1]].topic <= f.parts[f.given[i]].topic
-	}
-	if !sorted {
-		slices.SortStableFunc(f.given, func(a, b int32) int { return int(f.parts[a].topic - f.parts[b].topic) })
+	byTopic := func(a, b int32) int { return int(f.parts[a].topic - f.parts[b].topic) }
+	if !slices.IsSortedFunc(f.given, byTopic) {
+		slices.SortStableFunc(f.given, byTopic)
 	}
 	return f.given
 }
@@ -493,11 +490,7 @@ func (f *fetch) clear() {
 	for i := range f.parts {
 		f.free = append(f.free, int32(i))
 	}
-	f.moved = f.waiter.Moved(f.moved[:0], noWatch)
-	select {
-	case <-f.waiter.Ready():
-	default:
-	}
+	f.waiter.Reset()
 }
 
 // Ready implements rpc.Parked.

@@ -4,8 +4,9 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/klamm/klamm/internal/auth"
 	"github.com/klamm/klamm/internal/code"
@@ -46,7 +47,7 @@ func (b *Broker) decideGroup(c *rpc.Call, r *rpc.Reply, groupID string, d group.
 	p := &parkedGroup{Pending: coordinator.NewPending(), version: c.Header.Version}
 	p.turn = func(body any) wire.Message {
 		if err, failed := body.(error); failed {
-			return fail(groupError(err))
+			return fail(code.Of(err))
 		}
 		return body.(wire.Message)
 	}
@@ -54,9 +55,6 @@ func (b *Broker) decideGroup(c *rpc.Call, r *rpc.Reply, groupID string, d group.
 	r.Park(p)
 	return nil
 }
-
-// groupError is what a client is told of an error of the coordinator's engine.
-func groupError(err error) code.Error { return code.Of(err) }
 
 // client is who a group's member is, in memory of its own.
 func client(c *rpc.Call) group.Client {
@@ -128,9 +126,7 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 	for i := range ask.Topics {
 		t := &ask.Topics[i]
 		var m *metadata.Topic
-		unknown := code.UnknownTopicOrPartition
 		if byID {
-			unknown = code.UnknownTopicId
 			if m = image.TopicByID(t.TopicId); m != nil {
 				t.Name = m.Name
 			}
@@ -141,7 +137,7 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 		for _, p := range t.Partitions {
 			switch {
 			case m == nil && byID:
-				refused[tp{string(t.TopicId[:]), p.PartitionIndex}] = unknown
+				refused[tp{string(t.TopicId[:]), p.PartitionIndex}] = code.UnknownTopicId
 			case !b.allowed(c, auth.Read, auth.Topic, t.Name):
 				refused[commitKey(t, byID, p.PartitionIndex)] = code.TopicAuthorizationFailed
 			case m == nil || p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(m.Partitions):
@@ -164,7 +160,7 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 		if err, isError := body.(error); isError {
 			for i := range failed.Topics {
 				for k := range failed.Topics[i].Partitions {
-					failed.Topics[i].Partitions[k].ErrorCode = int16(groupError(err))
+					failed.Topics[i].Partitions[k].ErrorCode = int16(code.Of(err))
 				}
 			}
 			return merge(failed)
@@ -229,6 +225,9 @@ func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, do
 	return shape
 }
 
+// groupsAtOnce is how many groups of one request are asked beside each other.
+const groupsAtOnce = 16
+
 // offsetFetch returns committed offsets, of several groups from version 8 on.
 func (b *Broker) offsetFetch(ctx context.Context, c *rpc.Call, q *wire.OffsetFetchRequest, r *rpc.Reply) wire.Message {
 	if tooMany(r, len(q.Groups)) {
@@ -239,11 +238,15 @@ func (b *Broker) offsetFetch(ctx context.Context, c *rpc.Call, q *wire.OffsetFet
 		return group.ResponseOf(&one)
 	}
 	a := &wire.OffsetFetchResponse{Groups: make([]wire.OffsetFetchResponseOffsetFetchResponseGroup, len(q.Groups))}
-	var wg sync.WaitGroup
+	var some errgroup.Group
+	some.SetLimit(groupsAtOnce) // a request may name many, and a goroutine each would take all memory
 	for i := range q.Groups {
-		wg.Go(func() { a.Groups[i] = b.fetchOffsets(ctx, c, &q.Groups[i]) })
+		some.Go(func() error {
+			a.Groups[i] = b.fetchOffsets(ctx, c, &q.Groups[i])
+			return nil
+		})
 	}
-	wg.Wait()
+	_ = some.Wait() // each group has its own error in the answer
 	return a
 }
 
@@ -288,7 +291,7 @@ func (b *Broker) fetchOffsets(ctx context.Context, c *rpc.Call, q *wire.OffsetFe
 	}
 	body, err := b.Groups.Call(ctx, q.GroupId, group.FetchOffsets(&ask))
 	if err != nil {
-		failed.ErrorCode = int16(groupError(err))
+		failed.ErrorCode = int16(code.Of(err))
 		return failed
 	}
 	done := *body.(*wire.OffsetFetchResponseOffsetFetchResponseGroup)
@@ -342,7 +345,7 @@ func (b *Broker) offsetDelete(ctx context.Context, c *rpc.Call, q *wire.OffsetDe
 	}
 	body, err := b.Groups.Call(ctx, q.GroupId, group.DeleteOffsets(ask))
 	if err != nil {
-		return &wire.OffsetDeleteResponse{ErrorCode: int16(groupError(err))}
+		return &wire.OffsetDeleteResponse{ErrorCode: int16(code.Of(err))}
 	}
 	done := body.(*wire.OffsetDeleteResponse)
 	if done.ErrorCode != 0 {
@@ -373,7 +376,7 @@ func (b *Broker) describeGroups(ctx context.Context, c *rpc.Call, q *wire.Descri
 		}
 		body, err := b.Groups.Call(ctx, id, group.Describe(id, c.Header.Version))
 		if err != nil {
-			d.ErrorCode = int16(groupError(err))
+			d.ErrorCode = int16(code.Of(err))
 			continue
 		}
 		*d = *body.(*wire.DescribeGroupsResponseDescribedGroup)
@@ -388,7 +391,7 @@ func (b *Broker) listGroups(ctx context.Context, c *rpc.Call, q *wire.ListGroups
 	a := &wire.ListGroupsResponse{}
 	bodies, err := b.Groups.Each(ctx, group.List(q))
 	if err != nil {
-		a.ErrorCode = int16(groupError(err))
+		a.ErrorCode = int16(code.Of(err))
 		return a
 	}
 	all := b.allowed(c, auth.Describe, auth.Cluster, auth.ClusterName)
@@ -407,18 +410,17 @@ func (b *Broker) deleteGroups(ctx context.Context, c *rpc.Call, q *wire.DeleteGr
 		return nil
 	}
 	a := &wire.DeleteGroupsResponse{}
-	names := make([]string, 0, len(q.GroupsNames))
+	seen := make(map[string]bool, len(q.GroupsNames))
 	for _, id := range q.GroupsNames {
-		if !slices.Contains(names, id) {
-			names = append(names, id)
+		if seen[id] {
+			continue
 		}
-	}
-	for _, id := range names {
+		seen[id] = true
 		r := wire.DeleteGroupsResponseDeletableGroupResult{GroupId: id}
 		if !b.allowed(c, auth.Delete, auth.Group, id) {
 			r.ErrorCode = int16(code.GroupAuthorizationFailed)
 		} else if body, err := b.Groups.Call(ctx, id, group.Delete(id)); err != nil {
-			r.ErrorCode = int16(groupError(err))
+			r.ErrorCode = int16(code.Of(err))
 		} else {
 			r = *body.(*wire.DeleteGroupsResponseDeletableGroupResult)
 		}

@@ -168,8 +168,10 @@ func (b *Broker) autoCreate(ctx context.Context, c *rpc.Call, q *wire.MetadataRe
 	}
 	image := b.image()
 	var names []string
+	seen := make(map[string]bool)
 	for i := range q.Topics {
-		if n := q.Topics[i].Name; n != nil && image.Topic(*n) == nil && !slices.Contains(names, *n) {
+		if n := q.Topics[i].Name; n != nil && image.Topic(*n) == nil && !seen[*n] {
+			seen[*n] = true
 			names = append(names, strings.Clone(*n))
 		}
 	}

@@ -372,12 +372,6 @@ func (p *parkedProduce) Drop() {
 	}
 	clear(p.waits)
 	p.waits, p.registered = p.waits[:0], false
-	select { // a wake-up of this wait is none of the next one's
-	case <-p.waiter.Ready():
-	default:
-	}
-	p.moved = p.waiter.Moved(p.moved[:0], noWatch)
+	p.waiter.Reset()
 	p.b.produces.Put(p)
 }
-
-func noWatch(int32) *replica.Watch { return nil }

@@ -256,7 +256,7 @@ func (n *Node) run(ctx context.Context) error {
 	if n.admin != nil {
 		g.start("admin listener", n.admin.run)
 	}
-	g.start("log directories", func(ctx context.Context) error { return n.runDirs(ctx) })
+	g.start("log directories", n.runDirs)
 	g.start("quorum", n.quorum.Run)
 	select {
 	case <-n.quorum.Ready():
@@ -310,8 +310,7 @@ func (n *Node) settle() {
 
 // stop ends the node: clients are drained while the controller gives the leaderships away, then all else goes, last the logs.
 func (n *Node) stop(g *stages) error {
-	failed := g.err() != nil
-	if !failed {
+	if g.err() == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		n.resign(ctx)
 		cancel()

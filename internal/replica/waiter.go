@@ -45,6 +45,17 @@ func (w *Waiter) Moved(dst []int32, watch func(slot int32) *Watch) []int32 {
 	return dst
 }
 
+// Reset forgets what moved, so that the next owner is not woken by it. No watch is active.
+func (w *Waiter) Reset() {
+	w.mu.Lock()
+	w.moved = w.moved[:0]
+	w.mu.Unlock()
+	select {
+	case <-w.ready:
+	default:
+	}
+}
+
 // Events say what a Watch is woken by. Leadership changes and deletion wake every watch.
 type Events uint8
 
