@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,8 @@ func (a *app) groupDescribe() *cobra.Command {
 	form := outputFlag(c)
 	c.RunE = func(c *cobra.Command, names []string) error {
 		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
-			lags, err := adm.Lag(ctx, names...)
+			// A copy, because the client library writes over the names it is given.
+			lags, err := adm.Lag(ctx, slices.Clone(names)...)
 			if err != nil && len(lags) == 0 {
 				return failed(err, "the groups could not be described")
 			}
