@@ -13,6 +13,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/klamm/klamm/internal/cli/app"
 )
 
 // asKlamm in the environment makes this test binary the klamm that scripts call.
@@ -22,7 +26,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asKlamm) != "" {
 		os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){
+		"klamm": func() { os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+	})
 }
 
 // startDev runs klamm dev in dir and returns the address for clients.
@@ -51,7 +57,7 @@ func startDev(t *testing.T, dir string) string {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		if code := <-exit; code != exitOK {
+		if code := <-exit; code != app.ExitOK {
 			<-read
 			t.Errorf("klamm dev ended with exit code %d:\n%s", code, said.String())
 		}
@@ -189,7 +195,7 @@ func TestCommandsAgainstANodeExitAsTheyPromise(t *testing.T) {
 		{"", "group describe g -o json", 0, `"lag": 1`, ""},
 		{"", "group describe g nope", 7, "orders  1          2", "there is no group nope"},
 		{"", "group list -o name", 0, "g\n", ""},
-		{"", "topic list -o csv", 0, "orders,2,1\n", ""},
+		{"", "topic list -o csv", 0, "\norders,2,1,", ""},
 		{"", "topic describe orders -o jsonl", 0, `"end_offset":3`, ""},
 		{"", "topic delete orders", 4, "", "--confirm orders"},
 		{"", "topic delete orders --dry-run", 0, "", "delete topic orders"},
@@ -208,11 +214,11 @@ func TestASecondNodeIsToldWhoHasTheDirectoryAndThePort(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	addr := startDev(t, dir)
 	exit, _, text := run(t, "", "dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--override", "admin.listener=")
-	if exit != exitFailed || !strings.Contains(text, fmt.Sprint(os.Getpid())) {
+	if exit != app.ExitFailed || !strings.Contains(text, fmt.Sprint(os.Getpid())) {
 		t.Errorf("exit %d: %s", exit, text)
 	}
 	exit, _, text = run(t, "", "dev", "--listen", addr, "--data-dir", dir+"2", "--override", "admin.listener=")
-	if exit != exitFailed || !strings.Contains(text, "is taken") || !strings.Contains(text, "--listen localhost:19092") {
+	if exit != app.ExitFailed || !strings.Contains(text, "is taken") || !strings.Contains(text, "--listen localhost:19092") {
 		t.Errorf("exit %d: %s", exit, text)
 	}
 }

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
 )
 
 // versionInfo is what klamm version says.
@@ -19,14 +22,14 @@ type versionInfo struct {
 }
 
 // version prints what this binary is.
-func (a *app) version() *cobra.Command {
+func version(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "version", Short: "What this binary is", Args: exactly(),
+		Use: "version", Short: "What this binary is", Args: app.Exactly(),
 		Example: "  klamm version\n  klamm version -o json",
 	}
-	form := outputFlag(c)
+	form := app.OutputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		v := versionInfo{Version: Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Kafka: "the protocol of Apache Kafka 3.9 and 4.4"}
+		v := versionInfo{Version: app.Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Kafka: "the protocol of Apache Kafka 3.9 and 4.4"}
 		if b, ok := debug.ReadBuildInfo(); ok {
 			for _, s := range b.Settings {
 				if s.Key == "vcs.revision" {
@@ -34,26 +37,20 @@ func (a *app) version() *cobra.Command {
 				}
 			}
 		}
-		switch *form {
-		case "table":
-			fmt.Fprintf(a.out, "klamm %s  %s/%s  %s  commit %s\nspeaks %s\n", v.Version, v.OS, v.Arch, v.Go, orDash(v.Commit), v.Kafka)
-			return nil
-		case "json":
-			return printJSON(a.out, v)
-		}
-		return printList(c, a.out, *form, list[versionInfo]{
-			items: []versionInfo{v}, header: []string{"version", "commit", "go", "os", "arch", "kafka"},
-			row:  func(v versionInfo) []string { return []string{v.Version, v.Commit, v.Go, v.OS, v.Arch, v.Kafka} },
-			name: func(v versionInfo) string { return v.Version },
+		return app.PrintPages(a, form, 1, app.List[versionInfo]{
+			Items: []versionInfo{v},
+			ID:    func(v versionInfo) string { return v.Version },
+			Columns: []app.Column[versionInfo]{
+				{Name: "version", Text: func(v versionInfo) string { return v.Version }},
+				{Name: "commit", Text: func(v versionInfo) string { return v.Commit }},
+				{Name: "go", Text: func(v versionInfo) string { return v.Go }},
+				{Name: "os", Text: func(v versionInfo) string { return v.OS }},
+				{Name: "arch", Text: func(v versionInfo) string { return v.Arch }},
+				{Name: "kafka", Text: func(v versionInfo) string { return v.Kafka }},
+			},
+		}, func(w io.Writer, v versionInfo) {
+			fmt.Fprintf(w, "klamm %s  %s/%s  %s  commit %s\nspeaks %s\n", v.Version, v.OS, v.Arch, v.Go, app.OrDash(v.Commit), v.Kafka)
 		})
 	}
 	return c
-}
-
-// orDash is s, or a dash for nothing.
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -84,7 +84,7 @@ func (s *Set) Nearest(scope Scope, name string) string {
 	folded := strings.ToLower(strings.NewReplacer("_", ".", "-", ".", " ", "").Replace(name))
 	best, at := "", max(2, len(folded)/4)+1
 	for _, k := range s.sorted[scope] {
-		if d := distance(folded, k.Name, at); d < at {
+		if d := Distance(folded, k.Name, at); d < at {
 			best, at = k.Name, d
 		}
 	}
@@ -137,9 +137,9 @@ func convert(from, to, value string) string {
 	return strconv.FormatInt(n*factor, 10)
 }
 
-// distance is the number of letters to insert, remove, replace or swap with their neighbour to turn a into b,
+// Distance is the number of letters to insert, remove, replace or swap with their neighbour to turn a into b,
 // or limit when it is at least that.
-func distance(a, b string, limit int) int {
+func Distance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}

@@ -1,4 +1,4 @@
-package cli
+package records
 
 import (
 	"bufio"
@@ -13,14 +13,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// consume reads records to standard output.
-func (a *app) consume() *cobra.Command {
+// Consume reads records to standard output.
+func Consume(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "consume TOPIC...", Short: "Read records to standard output", Args: atLeastOne("TOPIC"),
+		Use: "consume TOPIC...", Short: "Read records to standard output", Args: app.AtLeastOne("TOPIC"),
 		Example: `  klamm consume orders -o start                  # all, and then what comes, until Ctrl-C
   klamm consume orders -o start:end              # all that is there now
   klamm consume orders -o start -n 10 -f '%p %o %k %v\n'
@@ -35,27 +37,27 @@ func (a *app) consume() *cobra.Command {
 	layout := f.StringP("format", "f", `%v\n`, `form of the output, or json (default "%v\n")`)
 	f.Lookup("format").DefValue = "" // the library would print it with its backslash doubled
 	c.RunE = func(c *cobra.Command, topics []string) error {
-		o, err := parseStart(*from, time.Now())
+		o, err := parseStart(*from, a.Time())
 		if err != nil {
-			return usage(c, "-o %s: %s", *from, err)
+			return app.Usage(c, "-o %s: %s", *from, err)
 		}
 		if *count < 0 {
-			return usage(c, "-n %d: must be 1 or more", *count)
+			return app.Usage(c, "-n %d: must be 1 or more", *count)
 		}
 		if *group != "" && o.toEnd {
-			return usage(c, "-o %s: a group reads on; stop it with -n", *from)
+			return app.Usage(c, "-o %s: a group reads on; stop it with -n", *from)
 		}
 		form, err := recordForm(*layout)
 		if err != nil {
-			return usage(c, "-f %s: %s", *layout, err)
+			return app.Usage(c, "-f %s: %s", *layout, err)
 		}
 		ctx := c.Context()
 		if f.Changed("num") && *count == 0 {
 			return nil
 		}
-		if a.timeout != 0 {
+		if a.TimeoutSet() {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, a.timeout.duration())
+			ctx, cancel = context.WithTimeout(ctx, a.Timeout())
 			defer cancel()
 		}
 		r := consuming{app: a, form: form, left: *count, group: *group != ""}
@@ -63,17 +65,17 @@ func (a *app) consume() *cobra.Command {
 			return err
 		}
 		defer r.cl.CloseAllowingRebalance()
-		if *from == "" && *group == "" && *count == 0 && terminal(a.out) {
-			a.say("waiting for new records; -o start shows the old ones, Ctrl-C stops")
+		if *from == "" && *group == "" && *count == 0 && app.IsTerminal(a.Out) {
+			a.Say("waiting for new records; -o start shows the old ones, Ctrl-C stops")
 		}
 		if err := r.run(ctx); err != nil {
-			return failed(err, "%s could not be read any further", strings.Join(topics, ", "))
+			return app.Failed(err, "%s could not be read any further", strings.Join(topics, ", "))
 		}
 		if *count > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return &failure{exit: exitTimeout, code: codeTimeout, what: fmt.Sprintf("%d of %s in %s", r.printed, countText(int(*count), "record"), a.timeout.duration())}
+			return &app.Failure{Exit: app.ExitTimeout, Code: app.CodeTimeout, What: fmt.Sprintf("%d of %s in %s", r.printed, app.CountText(int(*count), "record"), a.Timeout())}
 		}
-		if terminal(a.err) {
-			a.say("%s", countText(int(r.printed), "record"))
+		if app.IsTerminal(a.Err) {
+			a.Say("%s", app.CountText(int(r.printed), "record"))
 		}
 		return nil
 	}
@@ -105,12 +107,12 @@ func parseStart(s string, now time.Time) (start, error) {
 		o.offset = kgo.NewOffset().AtStart()
 		o.resolve = func(first, _, _ int64) int64 { return first }
 	case body[0] == '@':
-		ms, err := parseTime(body[1:], now)
+		ms, err := app.ParseTime(body[1:], now)
 		if err != nil {
 			return start{}, err
 		}
-		o.milli = ms
-		o.offset = kgo.NewOffset().AfterMilli(ms)
+		o.milli = ms.UnixMilli()
+		o.offset = kgo.NewOffset().AfterMilli(o.milli)
 		o.resolve = func(_, end, timed int64) int64 {
 			if timed < 0 {
 				return end
@@ -137,32 +139,6 @@ func parseStart(s string, now time.Time) (start, error) {
 }
 
 // parseTime reads what stands behind @: milliseconds since 1970, a date, a time, or a duration before now.
-func parseTime(s string, now time.Time) (int64, error) {
-	if d, ok := strings.CutPrefix(s, "-"); ok {
-		if days, ok := strings.CutSuffix(d, "d"); ok {
-			if n, err := strconv.ParseFloat(days, 64); err == nil && n >= 0 && n < 100_000 {
-				return now.Add(-time.Duration(n * float64(24*time.Hour))).UnixMilli(), nil
-			}
-		}
-		if dur, err := time.ParseDuration(d); err == nil && dur >= 0 {
-			return now.Add(-dur).UnixMilli(), nil
-		}
-		return 0, fmt.Errorf("%q is not a duration such as -90s, -1h or -7d", s)
-	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) != len("20060102") {
-		return n, nil
-	}
-	for _, form := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(form, s, now.Location()); err == nil {
-			return t.UnixMilli(), nil
-		}
-	}
-	if s == "now" {
-		return now.UnixMilli(), nil
-	}
-	return 0, fmt.Errorf("%q is not a time such as 2026-01-31T15:04:05Z, 2026-01-31, 1767225600000 or -1h", s)
-}
-
 // recordForm returns what writes one record.
 func recordForm(layout string) (func([]byte, *kgo.Record) []byte, error) {
 	if layout == "json" {
@@ -185,11 +161,11 @@ type jsonRecord struct {
 	KeyB64    string       `json:"key_base64,omitempty"`
 	Value     *string      `json:"value"`
 	ValueB64  string       `json:"value_base64,omitempty"`
-	Headers   []jsonHeader `json:"headers,omitempty"`
+	Headers   []JSONHeader `json:"headers,omitempty"`
 }
 
-// jsonHeader is one header of a jsonRecord.
-type jsonHeader struct {
+// JSONHeader is one header of a jsonRecord.
+type JSONHeader struct {
 	Key      string  `json:"key"`
 	Value    *string `json:"value"`
 	ValueB64 string  `json:"value_base64,omitempty"`
@@ -197,12 +173,12 @@ type jsonHeader struct {
 
 // appendJSON writes a record as a line of JSON.
 func appendJSON(b []byte, r *kgo.Record) []byte {
-	j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: timeText(r.Timestamp.UnixMilli())}
-	j.Key, j.KeyB64 = textOrBase64(r.Key)
-	j.Value, j.ValueB64 = textOrBase64(r.Value)
+	j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: app.TimeText(r.Timestamp.UnixMilli())}
+	j.Key, j.KeyB64 = TextOrBase64(r.Key)
+	j.Value, j.ValueB64 = TextOrBase64(r.Value)
 	for _, h := range r.Headers {
-		v, v64 := textOrBase64(h.Value)
-		j.Headers = append(j.Headers, jsonHeader{h.Key, v, v64})
+		v, v64 := TextOrBase64(h.Value)
+		j.Headers = append(j.Headers, JSONHeader{h.Key, v, v64})
 	}
 	line, err := json.Marshal(j)
 	if err != nil {
@@ -211,8 +187,8 @@ func appendJSON(b []byte, r *kgo.Record) []byte {
 	return append(append(b, line...), '\n')
 }
 
-// textOrBase64 is b as a text, or in base64 when it is none; both are nothing for nil.
-func textOrBase64(b []byte) (*string, string) {
+// TextOrBase64 is b as a text, or in base64 when it is none; both are nothing for nil.
+func TextOrBase64(b []byte) (*string, string) {
 	if b == nil {
 		return nil, ""
 	}
@@ -225,7 +201,7 @@ func textOrBase64(b []byte) (*string, string) {
 
 // consuming is one run of consume.
 type consuming struct {
-	app     *app
+	app     *app.App
 	cl      *kgo.Client
 	form    func([]byte, *kgo.Record) []byte
 	group   bool
@@ -246,7 +222,7 @@ func (r *consuming) open(ctx context.Context, c *cobra.Command, topics []string,
 	case !o.toEnd:
 		opts = append(opts, kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(o.offset))
 	}
-	cl, err := r.app.client(ctx, c, opts...)
+	cl, err := r.app.Client(ctx, c, opts...)
 	if err != nil {
 		return err
 	}
@@ -265,13 +241,13 @@ func (r *consuming) prepare(ctx context.Context, topics []string, o start) error
 	defer cancel()
 	found, err := adm.ListTopicsWithInternal(ctx, topics...)
 	if err != nil {
-		return failed(err, "the topics could not be looked up")
+		return app.Failed(err, "the topics could not be looked up")
 	}
 	for _, t := range topics {
 		if d, ok := found[t]; !ok || d.Err != nil {
-			f := failed(d.Err, "topic %s cannot be read", t)
-			if f.code == codeNotFound {
-				f.what, f.why, f.try = fmt.Sprintf("there is no topic %s", t), "", "klamm topic list"
+			f := app.Failed(d.Err, "topic %s cannot be read", t)
+			if f.Code == app.CodeNotFound {
+				f.What, f.Why, f.Try = fmt.Sprintf("there is no topic %s", t), "", "klamm topic list"
 			}
 			return f
 		}
@@ -281,16 +257,16 @@ func (r *consuming) prepare(ctx context.Context, topics []string, o start) error
 	}
 	firsts, err := adm.ListStartOffsets(ctx, topics...)
 	if err != nil {
-		return failed(err, "the topics' first offsets could not be read")
+		return app.Failed(err, "the topics' first offsets could not be read")
 	}
 	ends, err := adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
-		return failed(err, "the topics' last offsets could not be read")
+		return app.Failed(err, "the topics' last offsets could not be read")
 	}
 	timed := kadm.ListedOffsets{}
 	if o.milli >= 0 {
 		if timed, err = adm.ListOffsetsAfterMilli(ctx, o.milli, topics...); err != nil {
-			return failed(err, "the topics' offsets by time could not be read")
+			return app.Failed(err, "the topics' offsets by time could not be read")
 		}
 	}
 	r.ends = map[string]map[int32]int64{}
@@ -303,7 +279,7 @@ func (r *consuming) prepare(ctx context.Context, topics []string, o start) error
 			at, _ = timed.Lookup(end.Topic, end.Partition)
 		}
 		if err := errors.Join(end.Err, first.Err, at.Err); err != nil {
-			fail = failed(err, "partition %d of %s has no offsets to tell", end.Partition, end.Topic)
+			fail = app.Failed(err, "partition %d of %s has no offsets to tell", end.Partition, end.Topic)
 			return
 		}
 		from := o.resolve(first.Offset, end.Offset, at.Offset)
@@ -325,7 +301,7 @@ func (r *consuming) prepare(ctx context.Context, topics []string, o start) error
 
 // run prints until enough is printed, all is read, or ctx ends, and commits what was printed.
 func (r *consuming) run(ctx context.Context) error {
-	w := bufio.NewWriterSize(r.app.out, 64<<10)
+	w := bufio.NewWriterSize(r.app.Out, 64<<10)
 	var line []byte
 	var fail error
 	for fail == nil && ctx.Err() == nil && !r.through() {

@@ -1,4 +1,4 @@
-package cli
+package dump
 
 import (
 	"bufio"
@@ -11,15 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/cli/records"
 	"github.com/klamm/klamm/internal/record"
 )
 
 // maxBatch bounds a batch that log dump reads: more than any broker takes.
 const maxBatch = 256 << 20
 
-// log is the noun of files.
-func (a *app) log() *cobra.Command {
-	return a.noun("log", "Look into log files", "  klamm log dump klamm-data/orders-0/00000000000000000000.log", a.logDump())
+// Noun is the noun of files.
+func Noun(a *app.App) *cobra.Command {
+	return app.Noun("log", "", "Look into log files", "  klamm log dump klamm-data/orders-0/00000000000000000000.log", logDump(a))
 }
 
 // batchRow is a batch of log dump.
@@ -48,26 +50,26 @@ type batchRow struct {
 
 // recordRow is a record of a batchRow.
 type recordRow struct {
-	Offset    int64        `json:"offset"`
-	Timestamp string       `json:"timestamp"`
-	Key       *string      `json:"key"`
-	KeyB64    string       `json:"key_base64,omitempty"`
-	Value     *string      `json:"value"`
-	ValueB64  string       `json:"value_base64,omitempty"`
-	Headers   []jsonHeader `json:"headers,omitempty"`
+	Offset    int64                `json:"offset"`
+	Timestamp string               `json:"timestamp"`
+	Key       *string              `json:"key"`
+	KeyB64    string               `json:"key_base64,omitempty"`
+	Value     *string              `json:"value"`
+	ValueB64  string               `json:"value_base64,omitempty"`
+	Headers   []records.JSONHeader `json:"headers,omitempty"`
 }
 
 // logDump shows segments.
-func (a *app) logDump() *cobra.Command {
+func logDump(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "dump FILE...", Short: "Show a segment's batches and records", Args: atLeastOne("FILE"),
+		Use: "dump FILE...", Short: "Show a segment's batches and records", Args: app.AtLeastOne("FILE"),
 		Example: "  klamm log dump klamm-data/orders-0/00000000000000000000.log\n  klamm log dump --batches FILE             # without records\n  klamm log dump -o jsonl FILE",
 	}
 	form := c.Flags().StringP("output", "o", "table", "form of the output: table, json, jsonl")
 	only := c.Flags().Bool("batches", false, "batches alone, without their records")
 	limit := c.Flags().Int64P("num", "n", 0, "stop after so many batches of each file")
 	c.RunE = func(c *cobra.Command, files []string) error {
-		w := bufio.NewWriterSize(a.out, 64<<10)
+		w := bufio.NewWriterSize(a.Out, 64<<10)
 		defer w.Flush()
 		all := []batchRow{}
 		var emit func(batchRow) error
@@ -77,12 +79,12 @@ func (a *app) logDump() *cobra.Command {
 		case "json":
 			emit = func(b batchRow) error { all = append(all, b); return nil }
 		case "jsonl":
-			enc := encoder(w)
+			enc := app.Encoder(w)
 			emit = func(b batchRow) error { return enc.Encode(b) }
 		default:
-			return usage(c, "-o %s: the forms are table, json, jsonl", *form)
+			return app.Usage(c, "-o %s: the forms are table, json, jsonl", *form)
 		}
-		var fails []*failure
+		var fails []*app.Failure
 		codecs := record.NewCodecs(1)
 		done := 0
 		for _, name := range files {
@@ -90,9 +92,9 @@ func (a *app) logDump() *cobra.Command {
 				fmt.Fprintf(w, "%s\n", name)
 			}
 			if err := dumpFile(codecs, name, *limit, !*only, emit); err != nil {
-				f := &failure{exit: exitFailed, code: codeInput, what: fmt.Sprintf("%s could not be read to its end", name), why: err.Error()}
+				f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeInput, What: fmt.Sprintf("%s could not be read to its end", name), Why: err.Error()}
 				if errors.Is(err, os.ErrNotExist) {
-					f.exit, f.code, f.what, f.why = exitNotFound, codeNotFound, fmt.Sprintf("there is no file %s", name), ""
+					f.Exit, f.Code, f.What, f.Why = app.ExitNotFound, app.CodeNotFound, fmt.Sprintf("there is no file %s", name), ""
 				}
 				fails = append(fails, f)
 				continue
@@ -100,20 +102,20 @@ func (a *app) logDump() *cobra.Command {
 			done++
 		}
 		if *form == "json" {
-			if err := printJSON(w, all); err != nil {
+			if err := app.PrintJSON(w, all); err != nil {
 				return err
 			}
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		return partly(a, done, fails)
+		return app.Partly(a, done, fails)
 	}
 	return c
 }
 
 // dumpFile reads a segment batch by batch. Zeros at its end are space that was reserved and never used.
-func dumpFile(codecs *record.Codecs, name string, limit int64, records bool, emit func(batchRow) error) error {
+func dumpFile(codecs *record.Codecs, name string, limit int64, withRecords bool, emit func(batchRow) error) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err
@@ -154,7 +156,7 @@ func dumpFile(codecs *record.Codecs, name string, limit int64, records bool, emi
 			return err
 		}
 		row := batchRow{File: name, Position: pos, Size: size, Magic: record.Magic(buf)}
-		row.read(codecs, buf, records)
+		row.read(codecs, buf, withRecords)
 		if err := emit(row); err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func dumpFile(codecs *record.Codecs, name string, limit int64, records bool, emi
 }
 
 // read fills a row of a batch's bytes.
-func (row *batchRow) read(codecs *record.Codecs, b []byte, records bool) {
+func (row *batchRow) read(codecs *record.Codecs, b []byte, withRecords bool) {
 	if row.Magic != 2 {
 		row.Error = fmt.Sprintf("a message of the old format %d; its records are not shown", row.Magic)
 		return
@@ -175,7 +177,7 @@ func (row *batchRow) read(codecs *record.Codecs, b []byte, records bool) {
 		return
 	}
 	row.BaseOffset, row.LastOffset, row.Count, row.LeaderEpoch = batch.BaseOffset(), batch.LastOffset(), batch.Count(), batch.LeaderEpoch()
-	row.Compression, row.TimestampType, row.MaxTimestamp = batch.Codec().String(), batch.TimestampType().String(), timeText(batch.MaxTimestamp())
+	row.Compression, row.TimestampType, row.MaxTimestamp = batch.Codec().String(), batch.TimestampType().String(), app.TimeText(batch.MaxTimestamp())
 	row.ProducerID, row.ProducerEpoch, row.BaseSequence = batch.ProducerID(), batch.ProducerEpoch(), batch.BaseSequence()
 	row.Transactional, row.Control, row.CRC = batch.IsTransactional(), batch.IsControl(), fmt.Sprintf("%08x", batch.CRC())
 	if err := batch.Check(); err != nil {
@@ -183,27 +185,27 @@ func (row *batchRow) read(codecs *record.Codecs, b []byte, records bool) {
 		return
 	}
 	row.Valid = true
-	if !records {
+	if !withRecords {
 		return
 	}
 	err = batch.Each(codecs, record.OutputLimit(len(b)), func(r record.Record) error {
-		rec := recordRow{Offset: r.Offset, Timestamp: timeText(r.Timestamp)}
+		rec := recordRow{Offset: r.Offset, Timestamp: app.TimeText(r.Timestamp)}
 		if batch.IsControl() {
 			if t, err := record.ParseControl(r.Key); err == nil {
 				s := t.String()
 				rec.Key = &s
 			}
 		} else {
-			rec.Key, rec.KeyB64 = textOrBase64(r.Key)
+			rec.Key, rec.KeyB64 = records.TextOrBase64(r.Key)
 		}
-		rec.Value, rec.ValueB64 = textOrBase64(r.Value)
+		rec.Value, rec.ValueB64 = records.TextOrBase64(r.Value)
 		for it := r.Headers.Iter(); ; {
 			h, ok := it.Next()
 			if !ok {
 				break
 			}
-			v, v64 := textOrBase64(h.Value)
-			rec.Headers = append(rec.Headers, jsonHeader{string(h.Key), v, v64})
+			v, v64 := records.TextOrBase64(h.Value)
+			rec.Headers = append(rec.Headers, records.JSONHeader{Key: string(h.Key), Value: v, ValueB64: v64})
 		}
 		row.Records = append(row.Records, rec)
 		return nil
@@ -215,8 +217,8 @@ func (row *batchRow) read(codecs *record.Codecs, b []byte, records bool) {
 
 // print writes the batch and its records for people.
 func (row batchRow) print(w io.Writer) error {
-	fmt.Fprintf(w, "batch at %d  %s  offsets %d..%d  %s  epoch %d  %s  %s", row.Position, bytesText(int64(row.Size)), row.BaseOffset, row.LastOffset,
-		countText(int(row.Count), "record"), row.LeaderEpoch, orDash(row.Compression), row.MaxTimestamp)
+	fmt.Fprintf(w, "batch at %d  %s  offsets %d..%d  %s  epoch %d  %s  %s", row.Position, app.BytesText(int64(row.Size)), row.BaseOffset, row.LastOffset,
+		app.CountText(int(row.Count), "record"), row.LeaderEpoch, app.OrDash(row.Compression), row.MaxTimestamp)
 	if row.TimestampType != "CreateTime" {
 		fmt.Fprintf(w, " (%s)", row.TimestampType)
 	}

@@ -1,31 +1,31 @@
-package cli
+package topic
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// topic is the noun of topics.
-func (a *app) topic() *cobra.Command {
-	c := a.noun("topic", "List, create, look at and delete topics", `  klamm topic create orders -p 6
+// Noun is the noun of topics.
+func Noun(a *app.App) *cobra.Command {
+	return app.Noun("topic", "topics", "List, create, look at and delete topics", `  klamm topic create orders -p 6
   klamm topic list
   klamm topic describe orders
   klamm topic delete orders`,
-		a.topicList(), a.topicCreate(), a.topicDescribe(), a.topicDelete())
-	c.Aliases = []string{"topics"}
-	return c
+		topicList(a), topicCreate(a), topicDescribe(a), topicDelete(a))
 }
 
 // topicRow is a topic in a list.
@@ -38,18 +38,18 @@ type topicRow struct {
 }
 
 // topicList lists topics.
-func (a *app) topicList() *cobra.Command {
+func topicList(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "list", Short: "List topics", Args: exactly(),
+		Use: "list", Short: "List topics", Args: app.Exactly(),
 		Example: "  klamm topic list\n  klamm topic list -o json\n  klamm topic list -o name --internal",
 	}
-	form := outputFlag(c)
+	form := app.OutputFlag(c)
 	internal := c.Flags().Bool("internal", false, "also the topics that the broker keeps for itself")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			topics, err := adm.ListTopicsWithInternal(ctx)
 			if err != nil {
-				return failed(err, "the topics could not be listed")
+				return app.Failed(err, "the topics could not be listed")
 			}
 			rows := []topicRow{}
 			for _, t := range topics.Sorted() {
@@ -57,117 +57,95 @@ func (a *app) topicList() *cobra.Command {
 					rows = append(rows, topicRow{t.Topic, uuidText(t.ID), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal})
 				}
 			}
-			if len(rows) == 0 && *form == "table" {
-				a.say("no topics yet; klamm topic create NAME makes one")
+			if len(rows) == 0 && form.Human() {
+				a.Say("no topics yet; klamm topic create NAME makes one")
 				return nil
 			}
-			return printList(c, a.out, *form, list[topicRow]{
-				items: rows, header: []string{"name", "partitions", "replicas"},
-				row:  func(t topicRow) []string { return []string{t.Name, fmt.Sprint(t.Partitions), fmt.Sprint(t.Replicas)} },
-				name: func(t topicRow) string { return t.Name },
-			})
+			return app.PrintList(a, form, listOf(rows))
 		})
 	}
 	return c
 }
 
+// listOf is a list of topics.
+func listOf(rows []topicRow) app.List[topicRow] {
+	return app.List[topicRow]{
+		Items: rows,
+		ID:    func(t topicRow) string { return t.Name },
+		Columns: []app.Column[topicRow]{
+			{Name: "name", Text: func(t topicRow) string { return t.Name }},
+			{Name: "partitions", Text: func(t topicRow) string { return fmt.Sprint(t.Partitions) }},
+			{Name: "replicas", Text: func(t topicRow) string { return fmt.Sprint(t.Replicas) }},
+			{Name: "topic_id", Wide: true, Text: func(t topicRow) string { return t.TopicID }},
+			{Name: "internal", Wide: true, Text: func(t topicRow) string { return fmt.Sprint(t.Internal) }},
+		},
+	}
+}
+
 // topicCreate makes topics.
-func (a *app) topicCreate() *cobra.Command {
+func topicCreate(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "create NAME...", Short: "Create topics", Args: atLeastOne("NAME"),
+		Use: "create NAME...", Short: "Create topics", Args: app.AtLeastOne("NAME"),
 		Example: "  klamm topic create orders -p 6\n  klamm topic create audit -c retention.ms=-1 -c compression.type=zstd\n  klamm topic create orders --dry-run",
 	}
-	form := outputFlag(c)
+	form := app.OutputFlag(c)
 	partitions := c.Flags().Int32P("partitions", "p", -1, "how many partitions (default: the broker's num.partitions)")
 	replicas := c.Flags().Int16P("replicas", "r", -1, "how many replicas of each (default: the broker's default.replication.factor)")
 	configs := c.Flags().StringArrayP("config", "c", nil, "key=value of the topic's configuration; may be given again")
-	dry := c.Flags().Bool("dry-run", false, "ask the broker whether it would, and create nothing")
+	dry := app.DryRunFlag(c)
 	exists := c.Flags().Bool("if-not-exists", false, "a topic that exists is no error")
 	c.RunE = func(c *cobra.Command, names []string) error {
 		values := map[string]*string{}
 		for _, kv := range *configs {
 			k, v, ok := strings.Cut(kv, "=")
 			if !ok || k == "" {
-				return usage(c, "-c %s: not of the form key=value", kv)
+				return app.Usage(c, "-c %s: not of the form key=value", kv)
 			}
 			values[k] = &v
 		}
 		if *partitions == 0 || *partitions < -1 {
-			return usage(c, "-p %d: a topic has at least one partition", *partitions)
+			return app.Usage(c, "-p %d: a topic has at least one partition", *partitions)
 		}
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			create := adm.CreateTopics
 			if *dry {
 				create = adm.ValidateCreateTopics
 			}
 			res, err := create(ctx, *partitions, *replicas, values, names...)
 			if err != nil {
-				return failed(err, "the topics could not be created")
+				return app.Failed(err, "the topics could not be created")
 			}
 			var done []topicRow
-			var fails []*failure
+			var fails []*app.Failure
 			for _, r := range res.Sorted() {
 				switch {
 				case r.Err == nil:
 					done = append(done, topicRow{Name: r.Topic, TopicID: uuidText(r.ID), Partitions: int(r.NumPartitions), Replicas: int(r.ReplicationFactor)})
 				case errors.Is(r.Err, kerr.TopicAlreadyExists) && *exists:
-					a.say("topic %s exists already", r.Topic)
+					a.Say("topic %s exists already", r.Topic)
 				default:
-					f := refusal(r.Err, r.ErrMessage, "topic %s could not be created", r.Topic)
+					f := app.Refusal(r.Err, r.ErrMessage, "topic %s could not be created", r.Topic)
 					if errors.Is(r.Err, kerr.TopicAlreadyExists) {
-						f.what, f.why, f.try = fmt.Sprintf("topic %s exists already", r.Topic), "", "klamm topic describe "+r.Topic
+						f.What, f.Why, f.Try = fmt.Sprintf("topic %s exists already", r.Topic), "", "klamm topic describe "+r.Topic
 					}
 					fails = append(fails, f)
 				}
 			}
-			if *form == "table" {
+			if form.Human() {
 				verb := "created"
 				if *dry {
 					verb = "would create"
 				}
 				for _, t := range done {
-					a.say("%s topic %s with %s and %s of each", verb, t.Name, countText(t.Partitions, "partition"), strings.Replace(countText(t.Replicas, "replica"), "1 replica", "1 copy", 1))
+					a.Say("%s topic %s with %s and %s of each", verb, t.Name, app.CountText(t.Partitions, "partition"), strings.Replace(app.CountText(t.Replicas, "replica"), "1 replica", "1 copy", 1))
 				}
-			} else if err := printList(c, a.out, *form, list[topicRow]{
-				items: done, header: []string{"name", "partitions", "replicas"},
-				row:  func(t topicRow) []string { return []string{t.Name, fmt.Sprint(t.Partitions), fmt.Sprint(t.Replicas)} },
-				name: func(t topicRow) string { return t.Name },
-			}); err != nil {
+			} else if err := app.PrintList(a, form, listOf(done)); err != nil {
 				return err
 			}
-			return partly(a, len(done), fails)
+			return app.Partly(a, len(done), fails)
 		})
 	}
 	return c
-}
-
-// refusal is a failure of one thing that a broker refused, with the broker's own sentence where it has one.
-func refusal(err error, message, format string, args ...any) *failure {
-	f := failed(err, format, args...)
-	if message != "" {
-		var k *kerr.Error
-		if errors.As(err, &k) {
-			message = k.Message + ": " + message
-		}
-		f.why = message
-	}
-	return f
-}
-
-// partly is the outcome of a command on several things: nil, the one failure, or exit code 7 when some were done.
-func partly(a *app, done int, fails []*failure) error {
-	if len(fails) == 0 {
-		return nil
-	}
-	for _, f := range fails[1:] {
-		f.print(a.err)
-	}
-	if done > 0 {
-		f := *fails[0]
-		f.exit, f.code = exitPartly, codePartly
-		return &f
-	}
-	return fails[0]
 }
 
 // topicPage is what topic describe tells of a topic.
@@ -204,58 +182,45 @@ type configRow struct {
 }
 
 // topicDescribe tells all of topics.
-func (a *app) topicDescribe() *cobra.Command {
+func topicDescribe(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "describe NAME...", Short: "Show topics: health, partitions, configuration", Args: atLeastOne("NAME"),
+		Use: "describe NAME...", Short: "Show topics: health, partitions, configuration", Args: app.AtLeastOne("NAME"),
 		Example: "  klamm topic describe orders\n  klamm topic describe orders -o json",
 	}
-	form := outputFlag(c)
+	form := app.OutputFlag(c)
 	c.RunE = func(c *cobra.Command, names []string) error {
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			pages, fails, err := describeTopics(ctx, adm, names)
 			if err != nil {
 				return err
 			}
-			switch *form {
-			case "table":
-				for i, p := range pages {
-					if i > 0 {
-						fmt.Fprintln(a.out)
-					}
-					p.print(a)
-				}
-			case "json":
-				if len(names) == 1 && len(pages) == 1 {
-					err = printJSON(a.out, pages[0])
-				} else if len(pages) > 0 {
-					err = printJSON(a.out, pages)
-				}
-			default:
-				err = printList(c, a.out, *form, list[topicPage]{
-					items: pages, header: []string{"name", "partitions", "records", "bytes", "health"},
-					row: func(p topicPage) []string {
-						return []string{p.Name, fmt.Sprint(len(p.Partitions)), fmt.Sprint(p.Records), fmt.Sprint(p.Bytes), p.Health}
-					},
-					name: func(p topicPage) string { return p.Name },
-				})
-			}
-			if err != nil {
+			if err := app.PrintPages(a, form, len(names), app.List[topicPage]{
+				Items: pages,
+				ID:    func(p topicPage) string { return p.Name },
+				Columns: []app.Column[topicPage]{
+					{Name: "name", Text: func(p topicPage) string { return p.Name }},
+					{Name: "partitions", Text: func(p topicPage) string { return fmt.Sprint(len(p.Partitions)) }},
+					{Name: "records", Text: func(p topicPage) string { return fmt.Sprint(p.Records) }},
+					{Name: "bytes", Text: func(p topicPage) string { return fmt.Sprint(p.Bytes) }},
+					{Name: "health", Text: func(p topicPage) string { return p.Health }},
+				},
+			}, func(w io.Writer, p topicPage) { p.print(w) }); err != nil {
 				return err
 			}
-			return partly(a, len(pages), fails)
+			return app.Partly(a, len(pages), fails)
 		})
 	}
 	return c
 }
 
 // describeTopics asks for all that a page has. Sizes are left out where the broker does not tell them.
-func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]topicPage, []*failure, error) {
+func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]topicPage, []*app.Failure, error) {
 	topics, err := adm.ListTopicsWithInternal(ctx, names...)
 	if err != nil {
-		return nil, nil, failed(err, "the topics could not be described")
+		return nil, nil, app.Failed(err, "the topics could not be described")
 	}
 	var found []string
-	var fails []*failure
+	var fails []*app.Failure
 	for _, n := range names {
 		t, ok := topics[n]
 		switch {
@@ -264,9 +229,9 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 				found = append(found, n)
 			}
 		case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-			fails = append(fails, &failure{exit: exitNotFound, code: codeNotFound, what: fmt.Sprintf("there is no topic %s", n), try: "klamm topic list"})
+			fails = append(fails, &app.Failure{Exit: app.ExitNotFound, Code: app.CodeNotFound, What: fmt.Sprintf("there is no topic %s", n), Try: "klamm topic list"})
 		default:
-			fails = append(fails, failed(t.Err, "topic %s could not be described", n))
+			fails = append(fails, app.Failed(t.Err, "topic %s could not be described", n))
 		}
 	}
 	if len(found) == 0 {
@@ -275,11 +240,11 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 	configs, noConfigs := adm.DescribeTopicConfigs(ctx, found...)
 	starts, err := adm.ListStartOffsets(ctx, found...)
 	if err != nil && len(starts) == 0 {
-		return nil, nil, failed(err, "the topics' first offsets could not be read")
+		return nil, nil, app.Failed(err, "the topics' first offsets could not be read")
 	}
 	ends, err := adm.ListEndOffsets(ctx, found...)
 	if err != nil && len(ends) == 0 {
-		return nil, nil, failed(err, "the topics' last offsets could not be read")
+		return nil, nil, app.Failed(err, "the topics' last offsets could not be read")
 	}
 	dirs, _ := adm.DescribeAllLogDirs(ctx, nil)
 	var pages []topicPage
@@ -331,11 +296,11 @@ func health(partitions []kadm.PartitionDetail) string {
 	}
 	switch {
 	case leaderless > 0:
-		return fmt.Sprintf("unhealthy: %d of %s without a leader, %d with replicas missing", leaderless, countText(len(partitions), "partition"), thin)
+		return fmt.Sprintf("unhealthy: %d of %s without a leader, %d with replicas missing", leaderless, app.CountText(len(partitions), "partition"), thin)
 	case thin > 0:
-		return fmt.Sprintf("degraded: %d of %s with replicas missing", thin, countText(len(partitions), "partition"))
+		return fmt.Sprintf("degraded: %d of %s with replicas missing", thin, app.CountText(len(partitions), "partition"))
 	}
-	return fmt.Sprintf("healthy: %s, each with a leader and all replicas in sync", countText(len(partitions), "partition"))
+	return fmt.Sprintf("healthy: %s, each with a leader and all replicas in sync", app.CountText(len(partitions), "partition"))
 }
 
 // configured takes over what is not default, and notes what a person should know of it.
@@ -377,35 +342,35 @@ func sourceText(s kmsg.ConfigSource) string {
 }
 
 // print writes the page for people.
-func (p *topicPage) print(a *app) {
-	fmt.Fprintf(a.out, "%s   %s, about %s", p.Name, countText(len(p.Partitions), "partition"), countText(int(p.Records), "record"))
+func (p *topicPage) print(w io.Writer) {
+	fmt.Fprintf(w, "%s   %s, about %s", p.Name, app.CountText(len(p.Partitions), "partition"), app.CountText(int(p.Records), "record"))
 	if p.Bytes >= 0 {
-		fmt.Fprintf(a.out, ", %s", bytesText(p.Bytes))
+		fmt.Fprintf(w, ", %s", app.BytesText(p.Bytes))
 	}
-	fmt.Fprintf(a.out, "\n%s\n", p.Health)
+	fmt.Fprintf(w, "\n%s\n", p.Health)
 	for _, n := range p.Notes {
-		fmt.Fprintln(a.out, n)
+		fmt.Fprintln(w, n)
 	}
-	fmt.Fprintln(a.out)
-	tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "PARTITION\tLEADER\tEPOCH\tREPLICAS\tIN SYNC\tSTART\tEND\tSIZE")
 	for _, r := range p.Partitions {
 		size := "-"
 		if r.Bytes >= 0 {
-			size = bytesText(r.Bytes)
+			size = app.BytesText(r.Bytes)
 		}
-		fmt.Fprintf(tw, "%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", r.Partition, r.Leader, r.LeaderEpoch, idsText(r.Replicas), idsText(r.ISR), r.Start, r.End, size)
+		fmt.Fprintf(tw, "%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", r.Partition, r.Leader, r.LeaderEpoch, app.IDsText(r.Replicas), app.IDsText(r.ISR), r.Start, r.End, size)
 	}
 	_ = tw.Flush()
 	switch {
 	case p.Configs == nil:
 		return
 	case len(p.Configs) == 0:
-		fmt.Fprintln(a.out, "\nConfiguration: all default")
+		fmt.Fprintln(w, "\nConfiguration: all default")
 		return
 	}
-	fmt.Fprintln(a.out)
-	tw = tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w)
+	tw = tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "CONFIGURATION\tVALUE\tFROM")
 	for _, c := range p.Configs {
 		v := "null"
@@ -418,31 +383,27 @@ func (p *topicPage) print(a *app) {
 }
 
 // topicDelete deletes topics for good.
-func (a *app) topicDelete() *cobra.Command {
+func topicDelete(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "delete NAME...", Short: "Delete topics and all their records", Args: atLeastOne("NAME"),
+		Use: "delete NAME...", Short: "Delete topics and all their records", Args: app.AtLeastOne("NAME"),
 		Example: "  klamm topic delete orders                    # asks for the name\n  klamm topic delete orders --confirm orders   # in scripts\n  klamm topic delete orders payments -y",
 	}
-	yes := c.Flags().BoolP("yes", "y", false, "do not ask")
-	confirm := c.Flags().StringArray("confirm", nil, "the name of a topic that is to go; may be given again")
-	dry := c.Flags().Bool("dry-run", false, "say what would go, and delete nothing")
+	harm := app.HarmFlags(c)
 	c.RunE = func(c *cobra.Command, names []string) error {
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			pages, fails, err := describeTopics(ctx, adm, names)
 			if err != nil {
 				return err
 			}
 			for _, p := range pages {
-				a.say("delete topic %s: %s, about %s", p.Name, countText(len(p.Partitions), "partition"), countText(int(p.Records), "record"))
+				a.Say("delete topic %s: %s, about %s", p.Name, app.CountText(len(p.Partitions), "partition"), app.CountText(int(p.Records), "record"))
 			}
-			if *dry || len(pages) == 0 {
-				return partly(a, len(pages), fails)
+			if *harm.DryRun || len(pages) == 0 {
+				return app.Partly(a, len(pages), fails)
 			}
 			for _, p := range pages {
-				if !*yes && !slices.Contains(*confirm, p.Name) {
-					if err := a.ask(p.Name); err != nil {
-						return err
-					}
+				if err := harm.Ask(a, p.Name, "delete it"); err != nil {
+					return err
 				}
 			}
 			gone := make([]string, len(pages))
@@ -451,34 +412,19 @@ func (a *app) topicDelete() *cobra.Command {
 			}
 			res, err := adm.DeleteTopics(ctx, gone...)
 			if err != nil {
-				return failed(err, "the topics could not be deleted")
+				return app.Failed(err, "the topics could not be deleted")
 			}
 			done := 0
 			for _, r := range res.Sorted() {
 				if r.Err != nil {
-					fails = append(fails, refusal(r.Err, r.ErrMessage, "topic %s could not be deleted", r.Topic))
+					fails = append(fails, app.Refusal(r.Err, r.ErrMessage, "topic %s could not be deleted", r.Topic))
 					continue
 				}
 				done++
-				a.say("deleted topic %s", r.Topic)
+				a.Say("deleted topic %s", r.Topic)
 			}
-			return partly(a, done, fails)
+			return app.Partly(a, done, fails)
 		})
 	}
 	return c
-}
-
-// ask has the person at the terminal type a name; without a terminal it refuses.
-func (a *app) ask(name string) error {
-	refused := &failure{exit: exitRefused, code: codeRefused, what: "nothing was deleted", why: "deletion needs a yes", try: "--confirm " + name + ", or -y"}
-	if !terminal(a.in) || !terminal(a.err) {
-		return refused
-	}
-	fmt.Fprintf(a.err, "This cannot be undone. Type %s to delete it: ", name)
-	line, _ := bufio.NewReader(a.in).ReadString('\n')
-	if strings.TrimSpace(line) != name {
-		refused.why, refused.try = "another name was typed", ""
-		return refused
-	}
-	return nil
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package cli
+package nodecmd
 
 // portHolder cannot be known here.
 func portHolder(int) string { return "" }

@@ -1,4 +1,4 @@
-package cli
+package records
 
 import (
 	"context"
@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// produce writes records from standard input.
-func (a *app) produce() *cobra.Command {
+// Produce writes records from standard input.
+func Produce(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "produce TOPIC", Short: "Write records from standard input, a line each", Args: exactly("TOPIC"),
+		Use: "produce TOPIC", Short: "Write records from standard input, a line each", Args: app.Exactly("TOPIC"),
 		Example: `  echo hello | klamm produce orders
   seq 1000 | klamm produce orders
   printf 'a\t1\nb\t2\n' | klamm produce orders -f '%k\t%v\n'
@@ -36,9 +38,9 @@ func (a *app) produce() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		reader, err := kgo.NewRecordReader(&finalNewline{r: a.in, add: strings.HasSuffix(*layout, `\n`)}, *layout)
+		reader, err := kgo.NewRecordReader(&finalNewline{r: a.In, add: strings.HasSuffix(*layout, `\n`)}, *layout)
 		if err != nil {
-			return usage(c, "-f %s: %s", *layout, err)
+			return app.Usage(c, "-f %s: %s", *layout, err)
 		}
 		base := kgo.Record{Topic: args[0], Partition: max(*partition, 0)}
 		if f.Changed("key") {
@@ -47,7 +49,7 @@ func (a *app) produce() *cobra.Command {
 		for _, h := range *headers {
 			k, v, ok := strings.Cut(h, "=")
 			if !ok || k == "" {
-				return usage(c, "-H %s: not of the form key=value", h)
+				return app.Usage(c, "-H %s: not of the form key=value", h)
 			}
 			base.Headers = append(base.Headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
 		}
@@ -56,22 +58,22 @@ func (a *app) produce() *cobra.Command {
 			opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		}
 		ctx := c.Context()
-		cl, err := a.client(ctx, c, append(opts, kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(a.timeout.duration()))...)
+		cl, err := a.Client(ctx, c, append(opts, kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(a.Timeout()))...)
 		if err != nil {
 			return err
 		}
 		defer cl.Close()
-		if terminal(a.in) {
-			a.say("type records, a line each; Ctrl-D ends")
+		if app.IsTerminal(a.In) {
+			a.Say("type records, a line each; Ctrl-D ends")
 		}
 		p := producing{cl: cl, began: time.Now()}
 		in := p.run(ctx, reader, base, chosen)
 		if p.err != nil {
-			return failed(p.err, "record %d was not written to %s; %s before it were", p.failedAt, args[0], countText(int(p.done), "record"))
+			return app.Failed(p.err, "record %d was not written to %s; %s before it were", p.failedAt, args[0], app.CountText(int(p.done), "record"))
 		}
-		a.say("%s", p.summary(args[0]))
+		a.Say("%s", p.summary(args[0]))
 		if in != nil {
-			return &failure{exit: exitFailed, code: codeInput, what: fmt.Sprintf("input record %d cannot be read in the form %s", p.read+1, *layout), why: in.Error(), try: "klamm produce --help"}
+			return &app.Failure{Exit: app.ExitFailed, Code: app.CodeInput, What: fmt.Sprintf("input record %d cannot be read in the form %s", p.read+1, *layout), Why: in.Error(), Try: "klamm produce --help"}
 		}
 		return nil
 	}
@@ -85,7 +87,7 @@ func producerOptions(c *cobra.Command, codec, acks string) ([]kgo.Opt, error) {
 	if codec != "" {
 		k, ok := codecs[codec]
 		if !ok {
-			return nil, usage(c, "-z %s: the codecs are none, gzip, snappy, lz4 and zstd", codec)
+			return nil, app.Usage(c, "-z %s: the codecs are none, gzip, snappy, lz4 and zstd", codec)
 		}
 		opts = append(opts, kgo.ProducerBatchCompression(k))
 	}
@@ -96,7 +98,7 @@ func producerOptions(c *cobra.Command, codec, acks string) ([]kgo.Opt, error) {
 	case "0":
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
 	default:
-		return nil, usage(c, "--acks %s: allowed are all, 1 and 0", acks)
+		return nil, app.Usage(c, "--acks %s: allowed are all, 1 and 0", acks)
 	}
 	return opts, nil
 }
@@ -202,7 +204,7 @@ func (p *producing) broken() error {
 // summary says how much was written, and how fast where that means something.
 func (p *producing) summary(topic string) string {
 	took := time.Since(p.began)
-	s := fmt.Sprintf("%s (%s) written to %s", countText(int(p.done), "record"), bytesText(p.bytes), topic)
+	s := fmt.Sprintf("%s (%s) written to %s", app.CountText(int(p.done), "record"), app.BytesText(p.bytes), topic)
 	if p.done >= 1000 && took > 0 {
 		s += fmt.Sprintf(" in %s, %.0f records/s", took.Round(time.Millisecond), float64(p.done)/took.Seconds())
 	}

@@ -1,22 +1,23 @@
-package cli
+package group
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// group is the noun of consumer groups.
-func (a *app) group() *cobra.Command {
-	c := a.noun("group", "List and look at consumer groups", "  klamm group list\n  klamm group describe billing", a.groupList(), a.groupDescribe())
-	c.Aliases = []string{"groups"}
-	return c
+// Noun is the noun of consumer groups.
+func Noun(a *app.App) *cobra.Command {
+	return app.Noun("group", "groups", "List and look at consumer groups", "  klamm group list\n  klamm group describe billing", groupList(a), groupDescribe(a))
 }
 
 // groupRow is a group in a list.
@@ -28,29 +29,32 @@ type groupRow struct {
 }
 
 // groupList lists groups.
-func (a *app) groupList() *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "List consumer groups", Args: exactly(), Example: "  klamm group list\n  klamm group list -o json"}
-	form := outputFlag(c)
+func groupList(a *app.App) *cobra.Command {
+	c := &cobra.Command{Use: "list", Short: "List consumer groups", Args: app.Exactly(), Example: "  klamm group list\n  klamm group list -o json"}
+	form := app.OutputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			groups, err := adm.ListGroups(ctx)
 			if err != nil {
-				return failed(err, "the groups could not be listed")
+				return app.Failed(err, "the groups could not be listed")
 			}
 			rows := []groupRow{}
 			for _, g := range groups.Sorted() {
 				rows = append(rows, groupRow{g.Group, g.State, g.ProtocolType, g.Coordinator})
 			}
-			if len(rows) == 0 && *form == "table" {
-				a.say("no groups yet; klamm consume TOPIC -g NAME makes one")
+			if len(rows) == 0 && form.Human() {
+				a.Say("no groups yet; klamm consume TOPIC -g NAME makes one")
 				return nil
 			}
-			return printList(c, a.out, *form, list[groupRow]{
-				items: rows, header: []string{"group", "state", "protocol_type", "coordinator"},
-				row: func(g groupRow) []string {
-					return []string{g.Group, g.State, orDash(g.Protocol), fmt.Sprint(g.Coordinator)}
+			return app.PrintList(a, form, app.List[groupRow]{
+				Items: rows,
+				ID:    func(g groupRow) string { return g.Group },
+				Columns: []app.Column[groupRow]{
+					{Name: "group", Text: func(g groupRow) string { return g.Group }},
+					{Name: "state", Text: func(g groupRow) string { return g.State }},
+					{Name: "protocol_type", Text: func(g groupRow) string { return app.OrDash(g.Protocol) }},
+					{Name: "coordinator", Text: func(g groupRow) string { return fmt.Sprint(g.Coordinator) }},
 				},
-				name: func(g groupRow) string { return g.Group },
 			})
 		})
 	}
@@ -88,61 +92,45 @@ type offsetRow struct {
 }
 
 // groupDescribe tells all of groups.
-func (a *app) groupDescribe() *cobra.Command {
+func groupDescribe(a *app.App) *cobra.Command {
 	c := &cobra.Command{
-		Use: "describe NAME...", Short: "Show groups: members, committed offsets, lag", Args: atLeastOne("NAME"),
+		Use: "describe NAME...", Short: "Show groups: members, committed offsets, lag", Args: app.AtLeastOne("NAME"),
 		Example: "  klamm group describe billing\n  klamm group describe billing -o json",
 	}
-	form := outputFlag(c)
+	form := app.OutputFlag(c)
 	c.RunE = func(c *cobra.Command, names []string) error {
-		return a.admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
 			// A copy, because the client library writes over the names it is given.
 			lags, err := adm.Lag(ctx, slices.Clone(names)...)
 			if err != nil && len(lags) == 0 {
-				return failed(err, "the groups could not be described")
+				return app.Failed(err, "the groups could not be described")
 			}
 			var pages []groupPage
-			var fails []*failure
+			var fails []*app.Failure
 			for _, n := range names {
 				l, ok := lags[n]
 				switch {
 				case !ok || errors.Is(l.Error(), kerr.GroupIDNotFound) || l.State == "Dead":
-					fails = append(fails, &failure{exit: exitNotFound, code: codeNotFound, what: fmt.Sprintf("there is no group %s", n), try: "klamm group list"})
+					fails = append(fails, &app.Failure{Exit: app.ExitNotFound, Code: app.CodeNotFound, What: fmt.Sprintf("there is no group %s", n), Try: "klamm group list"})
 				case l.Error() != nil:
-					fails = append(fails, failed(l.Error(), "group %s could not be described", n))
+					fails = append(fails, app.Failed(l.Error(), "group %s could not be described", n))
 				default:
 					pages = append(pages, newGroupPage(l))
 				}
 			}
-			switch *form {
-			case "table":
-				for i, p := range pages {
-					if i > 0 {
-						fmt.Fprintln(a.out)
-					}
-					p.print(a)
-				}
-				err = nil
-			case "json":
-				err = nil
-				if len(names) == 1 && len(pages) == 1 {
-					err = printJSON(a.out, pages[0])
-				} else if len(pages) > 0 {
-					err = printJSON(a.out, pages)
-				}
-			default:
-				err = printList(c, a.out, *form, list[groupPage]{
-					items: pages, header: []string{"group", "state", "members", "lag"},
-					row: func(p groupPage) []string {
-						return []string{p.Group, p.State, fmt.Sprint(len(p.Members)), fmt.Sprint(p.Lag)}
-					},
-					name: func(p groupPage) string { return p.Group },
-				})
-			}
-			if err != nil {
+			if err := app.PrintPages(a, form, len(names), app.List[groupPage]{
+				Items: pages,
+				ID:    func(p groupPage) string { return p.Group },
+				Columns: []app.Column[groupPage]{
+					{Name: "group", Text: func(p groupPage) string { return p.Group }},
+					{Name: "state", Text: func(p groupPage) string { return p.State }},
+					{Name: "members", Text: func(p groupPage) string { return fmt.Sprint(len(p.Members)) }},
+					{Name: "lag", Text: func(p groupPage) string { return fmt.Sprint(p.Lag) }},
+				},
+			}, func(w io.Writer, p groupPage) { p.print(w) }); err != nil {
 				return err
 			}
-			return partly(a, len(pages), fails)
+			return app.Partly(a, len(pages), fails)
 		})
 	}
 	return c
@@ -174,15 +162,15 @@ func newGroupPage(l kadm.DescribedGroupLag) groupPage {
 }
 
 // print writes the page for people.
-func (p *groupPage) print(a *app) {
-	fmt.Fprintf(a.out, "%s   %s, %s, lag %s, coordinator %d", p.Group, p.State, countText(len(p.Members), "member"), countText(int(p.Lag), "record"), p.Coordinator)
+func (p *groupPage) print(w io.Writer) {
+	fmt.Fprintf(w, "%s   %s, %s, lag %s, coordinator %d", p.Group, p.State, app.CountText(len(p.Members), "member"), app.CountText(int(p.Lag), "record"), p.Coordinator)
 	if p.Protocol != "" {
-		fmt.Fprintf(a.out, ", assignor %s", p.Protocol)
+		fmt.Fprintf(w, ", assignor %s", p.Protocol)
 	}
-	fmt.Fprintln(a.out)
+	fmt.Fprintln(w)
 	if len(p.Members) > 0 {
-		fmt.Fprintln(a.out)
-		tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w)
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(tw, "MEMBER\tINSTANCE\tCLIENT\tHOST\tPARTITIONS")
 		for _, m := range p.Members {
 			instance := "-"
@@ -194,20 +182,12 @@ func (p *groupPage) print(a *app) {
 		_ = tw.Flush()
 	}
 	if len(p.Offsets) > 0 {
-		fmt.Fprintln(a.out)
-		tw := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w)
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(tw, "TOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\tMEMBER")
 		for _, o := range p.Offsets {
-			fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\n", o.Topic, o.Partition, offsetText(o.Committed), offsetText(o.End), offsetText(o.Lag), orDash(o.MemberID))
+			fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\n", o.Topic, o.Partition, app.OffsetText(o.Committed), app.OffsetText(o.End), app.OffsetText(o.Lag), app.OrDash(o.MemberID))
 		}
 		_ = tw.Flush()
 	}
-}
-
-// offsetText writes an offset, a dash for none.
-func offsetText(o int64) string {
-	if o < 0 {
-		return "-"
-	}
-	return fmt.Sprint(o)
 }

@@ -1,0 +1,73 @@
+package nodecmd
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/node"
+)
+
+// Server runs a node from a file in Kafka's format.
+func Server(a *app.App) *cobra.Command {
+	c := &cobra.Command{
+		Use: "server --config FILE", Short: "Run a broker from a server.properties", Args: app.Exactly(),
+		Example: "  klamm server --config server.properties\n  klamm server --config server.properties --override num.partitions=6\n  klamm server --config server.properties --insecure-listen   # reachable from other machines, without authentication",
+	}
+	f := c.Flags()
+	file := f.String("config", "", "the file, in Kafka's format and with Kafka's keys")
+	overrides := f.StringArray("override", nil, "key=value that wins over the file; may be given again")
+	insecure := f.Bool("insecure-listen", false, "allow listeners beyond this machine, though there is no authentication yet")
+	level := levelFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := readConfig(c, *file, *overrides, *insecure)
+		if err != nil {
+			return err
+		}
+		lvl, err := parseLevel(c, *level)
+		if err != nil {
+			return err
+		}
+		var h slog.Handler = slog.NewJSONHandler(a.Err, &slog.HandlerOptions{Level: lvl})
+		if app.IsTerminal(a.Err) {
+			h = slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: lvl})
+		}
+		return runNode(c.Context(), a, cfg, slog.New(h), "another port in listeners", func(node.Info) {})
+	}
+	return c
+}
+
+// readConfig reads --config into a node's configuration.
+func readConfig(c *cobra.Command, file string, overrides []string, insecure bool) (node.Config, error) {
+	if file == "" {
+		return node.Config{}, app.Usage(c, "--config is missing")
+	}
+	data, err := readLimited(file)
+	if err != nil {
+		f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("%s could not be read", file), Why: err.Error()}
+		if os.IsNotExist(err) {
+			f.Exit, f.Code, f.What, f.Why = app.ExitNotFound, app.CodeNotFound, fmt.Sprintf("there is no file %s", file), ""
+		}
+		return node.Config{}, f
+	}
+	cfg, err := node.Read(node.Source{File: file, Data: data, Overrides: overrides, InsecureListen: insecure})
+	if err != nil {
+		return node.Config{}, &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("the configuration in %s cannot be obeyed", file), Why: strings.TrimSpace(err.Error())}
+	}
+	return cfg, nil
+}
+
+// readLimited reads a small file, and no more of one that is large than it takes to refuse it.
+func readLimited(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 2<<20))
+}
