@@ -19,6 +19,13 @@ func each(t *testing.T, f func(t *testing.T, d FS, dir string)) {
 		}
 		f(t, m, "a")
 	})
+	t.Run("ram", func(t *testing.T) {
+		m := NewRAM()
+		if err := m.MkdirAll("a"); err != nil {
+			t.Fatal(err)
+		}
+		f(t, m, "a")
+	})
 }
 
 func must(t *testing.T, errs ...error) {
