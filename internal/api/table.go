@@ -71,19 +71,20 @@ func (b *Broker) rows() []row {
 	blocks := func(r row) row { r.Blocks = true; return r }
 	topic := func(op auth.Operation) access { return access{op, auth.Topic} }
 	group := func(op auth.Operation) access { return access{op, auth.Group} }
+	longPoll := func(r row) row { r.LongPoll = true; return r }
 	cluster := func(op auth.Operation) access { return access{op, auth.Cluster} }
 	return []row{
 		{rpc.API{Key: keyProduce, Name: "Produce", Max: 13, Run: b.produce}, []access{topic(auth.Write)}},
-		api(keyFetch, "Fetch", 18, b.fetch, topic(auth.Read)),
+		longPoll(api(keyFetch, "Fetch", 18, b.fetch, topic(auth.Read))),
 		api(keyListOffsets, "ListOffsets", 11, answer(b.listOffsets), topic(auth.Describe)),
 		blocks(api(keyMetadata, "Metadata", 13, answer(b.metadata), topic(auth.Describe), topic(auth.Create), cluster(auth.Create))),
 		api(keyOffsetCommit, "OffsetCommit", 10, answer(b.offsetCommit), group(auth.Read), topic(auth.Read)),
 		api(keyOffsetFetch, "OffsetFetch", 10, answer(b.offsetFetch), group(auth.Describe), topic(auth.Describe)),
 		blocks(api(keyFindCoordinator, "FindCoordinator", 6, answer(b.findCoordinator), group(auth.Describe), access{auth.Describe, auth.TransactionalID})),
-		api(keyJoinGroup, "JoinGroup", 9, answer(b.joinGroup), group(auth.Read)),
+		longPoll(api(keyJoinGroup, "JoinGroup", 9, answer(b.joinGroup), group(auth.Read))),
 		api(keyHeartbeat, "Heartbeat", 4, answer(b.heartbeat), group(auth.Read)),
 		api(keyLeaveGroup, "LeaveGroup", 5, answer(b.leaveGroup), group(auth.Read)),
-		api(keySyncGroup, "SyncGroup", 5, answer(b.syncGroup), group(auth.Read)),
+		longPoll(api(keySyncGroup, "SyncGroup", 5, answer(b.syncGroup), group(auth.Read))),
 		blocks(api(keyDescribeGroups, "DescribeGroups", 6, answer(b.describeGroups), group(auth.Describe))),
 		blocks(api(keyListGroups, "ListGroups", 5, answer(b.listGroups), cluster(auth.Describe), group(auth.Describe))),
 		{rpc.API{Key: keyAPIVersions, Name: "ApiVersions", Max: 5, Handle: b.apiVersions}, anyone},

@@ -63,6 +63,9 @@ type API struct {
 	// Blocks says that the handler may wait for disk, the controller or another
 	// broker: replies before it are sent first.
 	Blocks bool
+	// LongPoll says that a parked reply waits because the client asked it to: up to its Deadline, or where
+	// that is zero for as long as it takes, it is not slow.
+	LongPoll bool
 	// Handle answers one call; nil when Run is set.
 	Handle Handler
 	// Run answers consecutive calls together.

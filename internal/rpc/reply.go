@@ -77,6 +77,13 @@ type Parked interface {
 	Drop()
 }
 
+// Waiting is what a Parked may say of itself, for the log of slow requests.
+type Waiting interface {
+	// WaitsFor names what the reply waits for, to be read behind "waited for", such as "the disk". It is
+	// asked when the wait begins, by the goroutine that calls Finish, and allocates nothing.
+	WaitsFor() string
+}
+
 // Park makes the reply wait for p.
 func (r *Reply) Park(p Parked) { r.parked = p }
 

@@ -21,13 +21,13 @@ type completer struct {
 	loop func() // run, made once
 
 	// Guarded by the connection's mu while the completer runs.
-	queue   []*rpc.Reply // queue[head:] are outstanding
+	queue   []outgoing // queue[head:] are outstanding
 	head    int
 	bytes   int  // memory of those in the queue that were complete when they came
 	failed  bool // nothing can be sent any more
 	awaited bool // the reader waits for room
 
-	out    []*rpc.Reply // finished, to be sent
+	out    []outgoing // finished, to be sent
 	sender sender
 	timer  *time.Timer
 	gone   chan struct{} // closed by the reader: the connection is gone
@@ -42,15 +42,15 @@ func newCompleter() *completer {
 }
 
 // add appends to the queue.
-func (k *completer) add(replies []*rpc.Reply) {
+func (k *completer) add(replies []outgoing) {
 	if k.head > 0 && k.head*2 >= len(k.queue) {
 		n := copy(k.queue, k.queue[k.head:])
 		clear(k.queue[n:])
 		k.queue, k.head = k.queue[:n], 0
 	}
 	k.queue = append(k.queue, replies...)
-	for _, r := range replies {
-		if r.Parked() == nil {
+	for i := range replies {
+		if r := replies[i].Reply; r.Parked() == nil {
 			k.bytes += held(r)
 		}
 	}
@@ -76,13 +76,15 @@ func (k *completer) first() *rpc.Reply {
 	if k.head == len(k.queue) {
 		return nil
 	}
-	return k.queue[k.head]
+	return k.queue[k.head].Reply
 }
 
-// take moves the oldest reply to out.
-func (k *completer) take(r *rpc.Reply) {
+// take moves the oldest reply to out; answered is when it was complete by the server's clock, 0 for when it
+// came, and waits what it waited for.
+func (k *completer) take(r *rpc.Reply, answered int64, waits string) {
 	k.c.mu.Lock()
-	k.queue[k.head] = nil
+	o := k.queue[k.head]
+	k.queue[k.head] = outgoing{}
 	k.head++
 	if r.Parked() == nil {
 		k.bytes -= held(r)
@@ -91,7 +93,10 @@ func (k *completer) take(r *rpc.Reply) {
 		k.tellRoom()
 	}
 	k.c.mu.Unlock()
-	k.out = append(k.out, r)
+	if answered != 0 {
+		o.t.answered, o.t.waits = answered, waits
+	}
+	k.out = append(k.out, o)
 }
 
 // tellRoom wakes the reader that waits for room.
@@ -111,6 +116,8 @@ func (k *completer) run() {
 	}()
 	asked := false // whether the oldest reply has been asked since it is the oldest
 	gathered := 0
+	var now time.Time // when the oldest reply was asked last
+	var waits string  // what it waits for
 	for {
 		r := k.first()
 		if r == nil {
@@ -126,15 +133,23 @@ func (k *completer) run() {
 			}
 			continue
 		}
-		if p := r.Parked(); p != nil && !(!asked && p.Finish(r, time.Now())) {
+		p := r.Parked()
+		if p != nil {
+			now = time.Now()
+		}
+		if p != nil && !(!asked && p.Finish(r, now)) {
 			if len(k.out) > 0 {
 				if !k.flush() {
 					return
 				}
 				gathered = 0
 			}
+			if w, ok := p.(rpc.Waiting); ok && !asked {
+				waits = w.WaitsFor()
+			}
 			asked = true
-			switch ok, gone := k.wait(p, r); {
+			var ok, gone bool
+			switch ok, gone, now = k.wait(p, r); {
 			case gone:
 				k.exit()
 				return
@@ -143,7 +158,12 @@ func (k *completer) run() {
 			}
 		}
 		asked = false
-		k.take(r)
+		var answered int64
+		if p != nil {
+			answered = int64(now.Sub(k.c.s.began))
+		}
+		k.take(r, answered, waits)
+		waits = ""
 		if gathered += r.Size(); gathered >= mostGathered || len(k.out) >= mostCalls || r.Close {
 			if !k.flush() {
 				return
@@ -153,8 +173,8 @@ func (k *completer) run() {
 	}
 }
 
-// wait waits until p may be finished and tries that.
-func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool) {
+// wait waits until p may be finished and tries that, at the time that it returns.
+func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool, now time.Time) {
 	var late <-chan time.Time
 	if d := p.Deadline(); !d.IsZero() {
 		if k.timer == nil {
@@ -168,20 +188,23 @@ func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool) {
 	case <-p.Ready():
 	case <-late:
 	case <-k.gone:
-		return false, true
+		return false, true, now
 	}
 	if late != nil {
 		k.timer.Stop()
 	}
-	return p.Finish(r, time.Now()), false
+	now = time.Now()
+	return p.Finish(r, now), false, now
 }
 
 // flush sends out; it reports false when the completer has ended.
 func (k *completer) flush() bool {
 	// A reply may have been parked for longer than a connection may be idle.
-	k.c.active.Store(time.Now().UnixNano())
-	err := k.c.send(&k.sender, k.out)
-	for _, r := range k.out {
+	now := time.Now()
+	k.c.active.Store(now.UnixNano())
+	_, err := k.c.send(&k.sender, k.out, int64(now.Sub(k.c.s.began)))
+	for i := range k.out {
+		r := k.out[i].Reply
 		r.Release()
 		k.c.s.recycle(r)
 	}
@@ -237,7 +260,7 @@ func (k *completer) fail(err error) {
 
 // exit leaves what is outstanding to the reader.
 func (k *completer) exit() {
-	drop(k.out)
+	dropAll(k.out)
 	k.out = nil
 	k.done <- struct{}{}
 }

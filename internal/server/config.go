@@ -19,6 +19,7 @@ const (
 	keyPerIP        = "max.connections.per.ip"
 	keyOverrides    = "max.connections.per.ip.overrides"
 	keyCreationRate = "max.connection.creation.rate"
+	keySlow         = "klamm.slow.request.ms"
 )
 
 // ConfigKeys returns the broker keys that the server obeys. The listeners themselves are the node's.
@@ -43,6 +44,8 @@ func ConfigKeys() []config.Key {
 			Doc: "Other limits for some addresses or host names, as host:count pairs separated by commas."},
 		{Name: keyCreationRate, Scope: config.Broker, Kind: config.Int, Default: "2147483647", Check: config.Range(1, math.MaxInt32), Update: config.ClusterWide,
 			Doc: "How many client connections are accepted in a second; further ones wait."},
+		{Name: keySlow, Scope: config.Broker, Kind: config.Long, Default: "1000", Check: config.AtLeast(-1), Update: config.ClusterWide,
+			Doc: "After how many milliseconds a line event=slow_request is logged of a request, with its phases and what it waited for; time that the client asked to wait does not count. -1 for never."},
 	}
 }
 
@@ -71,8 +74,8 @@ func ConfigFrom(get func(key string) string) (Config, error) {
 
 // LimitsFrom returns the limits that the values of keys say. Host names among the overrides are looked up.
 func LimitsFrom(get func(key string) string) (Limits, error) {
-	var n [3]int64
-	for i, key := range []string{keyMax, keyPerIP, keyCreationRate} {
+	var n [4]int64
+	for i, key := range []string{keyMax, keyPerIP, keyCreationRate, keySlow} {
 		var err error
 		if n[i], err = number(get, key); err != nil {
 			return Limits{}, err
@@ -84,8 +87,16 @@ func LimitsFrom(get func(key string) string) (Limits, error) {
 	}
 	return Limits{
 		MaxConnections: limit(n[0]), MaxConnectionsPerIP: limit(n[1]),
-		MaxConnectionsPerIPOverrides: o, ConnectionCreationRate: limit(n[2]),
+		MaxConnectionsPerIPOverrides: o, ConnectionCreationRate: limit(n[2]), SlowRequest: slowFrom(n[3]),
 	}, nil
+}
+
+// slowFrom turns milliseconds into that of Limits, where 0 means never.
+func slowFrom(ms int64) time.Duration {
+	if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return max(time.Duration(ms)*time.Millisecond, 1)
 }
 
 // limit turns a key's value into that of Limits, where 0 means none.

@@ -58,11 +58,14 @@ type conn struct {
 	want       int     // how much the next read shall take
 	trust      int     // size of the last large frame
 	now        time.Time
-	parking    bool  // comp was set and may still be
-	privileged bool  // may go over the budget until its frame is complete
-	fresh      bool  // nothing was handled on this goroutine's stack
-	broken     bool  // a handler panicked
-	wakes      uint8 // up to youngWakes
+	clock      int64     // when bytes came or the last calls were handled, by the server's clock
+	arrived    int64     // when the bytes came that are being handled
+	who        *identity // who sent the last request
+	parking    bool      // comp was set and may still be
+	privileged bool      // may go over the budget until its frame is complete
+	fresh      bool      // nothing was handled on this goroutine's stack
+	broken     bool      // a handler panicked
+	wakes      uint8     // up to youngWakes
 
 	active  atomic.Int64            // when bytes last came or went, Unix nanoseconds
 	mute    atomic.Int64            // not to be read before, Unix nanoseconds (KIP-219)
@@ -88,7 +91,7 @@ const (
 type work struct {
 	calls   []rpc.Call
 	run     []*rpc.Reply // replies of the calls that are being handled
-	out     []*rpc.Reply // handled, not yet sent or queued
+	out     []outgoing   // handled, not yet sent or queued
 	free    []*rpc.Reply
 	sender  sender
 	scratch any // rpc.Conn's
@@ -162,6 +165,8 @@ func (c *conn) fill() error {
 			c.state.Store(stateBusy)
 			c.now = time.Now()
 			c.active.Store(c.now.UnixNano())
+			c.arrived = int64(c.now.Sub(c.s.began))
+			c.clock = c.arrived
 			return nil
 		case err == errBudget:
 			if err := c.awaitBudget(); err != nil && err != errBudget {
@@ -484,19 +489,22 @@ func (c *conn) handle(api *servedAPI) error {
 		r.Buf = wire.AppendResponseHeader(append(r.Buf, 0, 0, 0, 0), h.Key, h.Version, h.CorrelationID)
 		w.run = append(w.run, r)
 	}
-	api.requests.Add(float64(len(w.calls)))
 	ends := false // a reply ends the connection
+	t := c.timing(api)
 	if api.Run != nil {
 		if api.Blocks {
 			if err := c.flush(); err != nil {
 				return err
 			}
+			t.began = c.clock
 		}
 		api.Run(c.s.ctx, w.calls, w.run)
-		for _, r := range w.run {
+		t.handled = c.tick()
+		for i, r := range w.run {
 			ends = ends || r.Close
+			t.version = w.calls[i].Header.Version
+			w.out = append(w.out, outgoing{r, t.until(r)})
 		}
-		w.out = append(w.out, w.run...)
 	} else {
 		size := 0
 		for i := 0; i < len(w.run) && !ends; i++ {
@@ -507,8 +515,10 @@ func (c *conn) handle(api *servedAPI) error {
 				size = 0
 			}
 			r := w.run[i]
+			t.began = c.clock
 			api.Handle(c.s.ctx, &w.calls[i], r)
-			w.out = append(w.out, r)
+			t.handled, t.version = c.tick(), w.calls[i].Header.Version
+			w.out = append(w.out, outgoing{r, t.until(r)})
 			w.run[i] = nil
 			size += r.Size()
 			ends = r.Close
@@ -560,8 +570,11 @@ func (c *conn) flush() error {
 	if done > 0 {
 		ready := w.out[:done]
 		c.lighten(ready)
-		err := c.send(&w.sender, ready)
-		for _, r := range ready {
+		// What was handled last was handled just now.
+		ended, err := c.send(&w.sender, ready, c.clock)
+		c.clock = ended
+		for i := range ready {
+			r := ready[i].Reply
 			r.Release()
 			w.keep(c.s, r)
 		}
@@ -589,13 +602,13 @@ func (c *conn) flush() error {
 }
 
 // lighten gives the read buffer back before replies are sent that the peer may be slow to take.
-func (c *conn) lighten(replies []*rpc.Reply) {
+func (c *conn) lighten(replies []outgoing) {
 	if c.r < c.w || c.in == nil || len(c.work.calls) > 0 {
 		return
 	}
 	size := 0
-	for _, r := range replies {
-		size += r.Size()
+	for i := range replies {
+		size += replies[i].Size()
 	}
 	if size > gathered {
 		c.s.buffers.put(c.in)
@@ -626,18 +639,20 @@ func (c *conn) awaitRoom(k *completer) error {
 	}
 }
 
-// send writes complete replies in one go, and ends the connection where one of them demands it.
-func (c *conn) send(o *sender, replies []*rpc.Reply) error {
+// send writes complete replies in one go, and ends the connection where one of them demands it. It began
+// when the caller says, and returns when it ended.
+func (c *conn) send(o *sender, replies []outgoing, began int64) (ended int64, err error) {
 	c.sending.Store(true)
 	defer c.sending.Store(false)
 	o.begin(c.nc, c.raw, &c.s.gathers)
 	var last error
 	var throttle time.Duration
-	for _, r := range replies {
+	for i := range replies {
+		r := replies[i].Reply
 		if !r.Silent {
 			if err := o.reply(r); err != nil {
 				o.end()
-				return err
+				return c.s.clock(), err
 			}
 		}
 		throttle = max(throttle, r.Throttle)
@@ -646,7 +661,8 @@ func (c *conn) send(o *sender, replies []*rpc.Reply) error {
 			break
 		}
 	}
-	err := o.flush()
+	err = o.flush()
+	ended = c.s.clock()
 	if o.sent > 0 {
 		c.l.sent.Add(float64(o.sent))
 		if o.sent > gathered {
@@ -658,9 +674,11 @@ func (c *conn) send(o *sender, replies []*rpc.Reply) error {
 		c.mute.Store(time.Now().Add(throttle).UnixNano())
 	}
 	if err != nil {
-		return err
+		return ended, err
 	}
-	return last
+	c.s.metrics.requests.record(replies, began, ended)
+	c.tellSlow(replies, began, ended)
+	return ended, last
 }
 
 // reply returns an empty reply.
@@ -710,8 +728,13 @@ func (c *conn) finish(err error) {
 		c.dropQueue(k)
 	}
 	if w := c.work; w != nil {
-		drop(w.run)
-		drop(w.out)
+		for _, r := range w.run {
+			if r != nil {
+				drop(r)
+			}
+		}
+		dropAll(w.out)
+		clear(w.out)
 		w.run, w.calls, w.out = w.run[:0], w.calls[:0], w.out[:0]
 	}
 	c.resign()
@@ -739,21 +762,23 @@ func (c *conn) dropQueue(k *completer) *completer {
 	rest := k.queue[k.head:]
 	k.queue, k.head = nil, 0
 	c.mu.Unlock()
-	drop(rest)
+	dropAll(rest)
 	return nil
 }
 
-// drop ends replies that will not be sent.
-func drop(replies []*rpc.Reply) {
-	for _, r := range replies {
-		if r == nil {
-			continue
-		}
-		if p := r.Parked(); p != nil {
-			p.Drop()
-		}
-		r.Release()
+// dropAll ends replies that will not be sent.
+func dropAll(replies []outgoing) {
+	for i := range replies {
+		drop(replies[i].Reply)
 	}
+}
+
+// drop ends a reply that will not be sent.
+func drop(r *rpc.Reply) {
+	if p := r.Parked(); p != nil {
+		p.Drop()
+	}
+	r.Release()
 }
 
 // panicked notes that a handler panicked.

@@ -27,10 +27,10 @@ type listener struct {
 	current              prometheus.Gauge
 }
 
-// servedAPI is a row of the table with its metric.
+// servedAPI is a row of the table with its figures.
 type servedAPI struct {
 	*rpc.API
-	requests prometheus.Counter
+	stats *requestStats
 }
 
 func newListener(s *Server, cfg Listener, table rpc.Table) *listener {
@@ -42,7 +42,7 @@ func newListener(s *Server, cfg Listener, table rpc.Table) *listener {
 	l.current = m.connections.WithLabelValues(l.Name)
 	for key := range l.apis {
 		if a := table.Lookup(l.Name, int16(key)); a != nil {
-			l.apis[key] = &servedAPI{a, m.requests.WithLabelValues(a.Name)}
+			l.apis[key] = &servedAPI{a, m.requests.stats(a, l.Internal)}
 		}
 	}
 	return l

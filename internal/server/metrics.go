@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	connections          *prometheus.GaugeVec   // by listener
 	opened, closed, sent *prometheus.CounterVec // by listener
-	requests             *prometheus.CounterVec // by API
+	requests             *requests
 	panics, acceptErrors prometheus.Counter
 	expired              prometheus.Counter
 	refused              struct{ size, header, api, perIP, budget prometheus.Counter }
@@ -18,7 +18,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		opened:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_server_socket_server_metrics_connection_creation_total", Help: "Connections accepted."}, []string{"listener"}),
 		closed:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_server_socket_server_metrics_connection_close_total", Help: "Connections ended."}, []string{"listener"}),
 		sent:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_server_socket_server_metrics_outgoing_byte_total", Help: "Bytes sent."}, []string{"listener"}),
-		requests:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kafka_network_requestmetrics_requests_total", Help: "Requests handled."}, []string{"request"}),
+		requests:     newRequests(),
 		panics:       prometheus.NewCounter(prometheus.CounterOpts{Name: "klamm_server_panics_total", Help: "Handlers that panicked; each has cost its connection."}),
 		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: "kafka_network_acceptor_acceptorerrors_total", Help: "Connections that could not be accepted."}),
 		expired:      prometheus.NewCounter(prometheus.CounterOpts{Name: "kafka_server_socket_server_metrics_expired_connections_killed_count", Help: "Connections closed because they were idle."}),

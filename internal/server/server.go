@@ -61,7 +61,7 @@ type Listener struct {
 	Internal bool
 }
 
-// Limits bound the connections. Zero means no limit, a negative number allows none.
+// Limits bound connections and requests. Zero means no limit, a negative number of connections allows none.
 type Limits struct {
 	// MaxConnections is the most connections of all listeners. At the limit nothing is accepted, but
 	// on internal listeners, where the connection that is silent for longest on the others makes
@@ -76,6 +76,9 @@ type Limits struct {
 	// ConnectionCreationRate is how many connections are accepted a second
 	// (max.connection.creation.rate, KIP-612).
 	ConnectionCreationRate int
+	// SlowRequest is how long a request may take before a line is logged of it; 0 for as long as it takes
+	// (klamm.slow.request.ms).
+	SlowRequest time.Duration
 }
 
 const (
@@ -105,6 +108,8 @@ type Server struct {
 	admission   *admission
 	warnings    bucket
 	connections atomic.Uint64 // ids given
+	began       time.Time     // what clock counts from
+	slow        slow
 
 	ctx      context.Context // of the handlers; ends when a drain does
 	cancel   context.CancelFunc
@@ -152,8 +157,10 @@ func New(cfg Config, table rpc.Table, log *slog.Logger, reg prometheus.Registere
 		admission: newAdmission(cfg.Limits),
 		warnings:  bucket{rate: 20},
 		stopped:   make(chan struct{}), killed: make(chan struct{}),
+		began: time.Now(),
 		conns: map[*conn]struct{}{},
 	}
+	s.slow.set(cfg.Limits.SlowRequest)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.works.New = func() any { return new(work) }
 	s.replies.New = func() any { return new(rpc.Reply) }
@@ -166,7 +173,13 @@ func New(cfg Config, table rpc.Table, log *slog.Logger, reg prometheus.Registere
 }
 
 // SetLimits changes the limits. Connections that are beyond the new ones stay.
-func (s *Server) SetLimits(l Limits) { s.admission.set(l) }
+func (s *Server) SetLimits(l Limits) {
+	s.admission.set(l)
+	s.slow.set(l.SlowRequest)
+}
+
+// clock is the time in nanoseconds since the server was made, which no change of the system's clock moves.
+func (s *Server) clock() int64 { return int64(time.Since(s.began)) }
 
 // Listen opens all listening sockets, or none. Its error names the address, the reason and, where the
 // system tells, the process that holds a taken port.

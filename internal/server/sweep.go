@@ -22,7 +22,9 @@ func (s *Server) sweepUntilStopped() {
 	for {
 		select {
 		case <-t.C:
-			s.sweep(time.Now())
+			now := time.Now()
+			s.sweep(now)
+			s.metrics.requests.turn(now)
 		case <-s.stopped:
 			return
 		}
