@@ -314,6 +314,7 @@ func (f *fetch) read(slot int32, p *fetchPart) {
 		size = len(r.bytes)
 	}
 	p.err = err
+	p.looked()
 	p.result, p.size = r, size
 	f.total += size
 	if r.bytes != nil || r.Data.Bytes() != nil {
@@ -427,6 +428,7 @@ func (f *fetch) write(r *rpc.Reply, p *fetchPart, endpoints []wire.FetchResponse
 		}
 		return endpoints
 	}
+	p.sent(f.follower)
 	bytes := res.bytes
 	if bytes == nil {
 		bytes = res.Data.Bytes()

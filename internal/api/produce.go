@@ -197,7 +197,7 @@ func (b *Broker) appendGroup(s *scratch, head int32, now time.Time, alone bool) 
 			if l.err = err; err == nil {
 				l.err = l.produced.Entry.Err
 			}
-			b.metrics.appended(len(l.produced.Records), l.err)
+			b.metrics.appended(l)
 		}
 	}
 }

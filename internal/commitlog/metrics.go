@@ -63,3 +63,19 @@ func (m *metrics) flushed(d time.Duration) {
 	m.fsyncs.Inc()
 	m.latency.Observe(d.Seconds())
 }
+
+// Figures are what is told of a log, all of one moment.
+type Figures struct {
+	Bounds
+	// Size is in bytes, of all segments.
+	Size int64
+	// Segments is how many there are.
+	Segments int
+}
+
+// Figures returns the log's figures. It allocates nothing.
+func (l *Log) Figures() Figures {
+	l.st.Lock()
+	defer l.st.Unlock()
+	return Figures{Bounds{l.start, l.hw, l.flushed, l.end, l.firstUnstable()}, l.size(), len(l.segs)}
+}

@@ -17,10 +17,12 @@ import (
 type admin struct {
 	listener net.Listener
 	server   *http.Server
+	mux      *http.ServeMux // its pages
 }
 
-// newAdmin binds the admin listener. ready says whether clients are served.
-func newAdmin(listen func(network, addr string) (net.Listener, error), addr string, gatherer prometheus.Gatherer, ready func() bool) (*admin, error) {
+// newAdmin binds the admin listener. The gatherers are those of /metrics and /metrics/detail; ready says
+// whether clients are served.
+func newAdmin(listen func(network, addr string) (net.Listener, error), addr string, gatherer, detail prometheus.Gatherer, ready func() bool) (*admin, error) {
 	l, err := listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -34,13 +36,28 @@ func newAdmin(listen func(network, addr string) (net.Listener, error), addr stri
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", page(gatherer, 4))
+	mux.Handle("GET /metrics/detail", page(detail, 2))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return &admin{listener: l, server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}}, nil
+	return &admin{listener: l, mux: mux, server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}}, nil
+}
+
+// AdminAddr returns the address of the admin listener, host:port with the port that was bound; "" when
+// there is none. Call it after Ready.
+func (n *Node) AdminAddr() string {
+	if n.admin == nil {
+		return ""
+	}
+	return n.admin.listener.Addr().String()
+}
+
+// page serves metrics, to so many at a time. What cannot be told does not take the rest with it.
+func page(g prometheus.Gatherer, most int) http.Handler {
+	return promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: most, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // run serves until ctx ends.

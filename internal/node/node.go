@@ -47,6 +47,7 @@ type Node struct {
 	host        Host
 	log         *slog.Logger
 	reg         prometheus.Registerer
+	detail      *prometheus.Registry // of /metrics/detail
 	clusterID   string
 	fresh       bool // this start made the cluster
 	incarnation wire.UUID
@@ -86,7 +87,7 @@ type Info struct {
 // New checks the configuration against what lies in the directories and builds a
 // node. It makes directories that are not there yet, and starts nothing.
 func New(cfg Config, h Host, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
-	n := &Node{cfg: cfg, host: h, log: log, reg: reg, started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
+	n := &Node{cfg: cfg, host: h, log: log, reg: reg, detail: prometheus.NewRegistry(), started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
 	if err := n.identify(); err != nil {
 		return nil, err
 	}
@@ -203,6 +204,7 @@ func (n *Node) build() error {
 		return err
 	}
 	n.server = server.New(serve, table, n.log, n.reg)
+	n.expose()
 	return n.buildAdmin()
 }
 
@@ -215,7 +217,7 @@ func (n *Node) buildAdmin() error {
 	if !ok {
 		return errors.New("admin.listener needs a registry that can be gathered")
 	}
-	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.serving.Load)
+	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.detail, n.serving.Load)
 	switch {
 	case err == nil:
 		n.admin = a

@@ -20,7 +20,7 @@ func hotPartition(t testing.TB, o commitlog.Options) *Partition {
 	must(t, err)
 	t.Cleanup(func() { d.Close() })
 	s := &Set{cfg: Config{NodeID: self, Codecs: record.NewCodecs(1), Dirs: []*commitlog.Dir{d}}}
-	p, err := s.open(topicOf("t"), 0, d, o)
+	p, err := s.open(topicOf("t"), 0, d, o, new(TopicStats))
 	must(t, err)
 	must(t, p.become(isr.Partition{Replicas: sole, ISR: sole, Leader: self}, now))
 	return p

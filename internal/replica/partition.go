@@ -27,6 +27,7 @@ type Partition struct {
 	codecs *record.Codecs
 	log    *commitlog.Log
 	home   *commitlog.Dir
+	stats  *TopicStats
 
 	hw atomic.Int64
 	// flushEvery is flush.messages, math.MaxInt64 for never. The log is not told of

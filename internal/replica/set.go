@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +51,9 @@ type Set struct {
 	byName map[string]*topic
 	byID   map[wire.UUID]*topic
 	image  *metadata.Image // the last one observed
+
+	retired          TopicTotals // of topics that are deleted
+	shrinks, expands atomic.Int64
 }
 
 // topic is the partitions of one topic, indexed by number. It does not change once
@@ -59,6 +63,7 @@ type topic struct {
 	id         wire.UUID
 	partitions []*Partition // nil where this broker holds no replica, or could not open it
 	offline    []bool       // could not be opened
+	stats      *TopicStats  // of the topic for as long as it lives
 }
 
 // New returns an empty set.
@@ -185,8 +190,11 @@ func (s *Set) drop(deleted *metadata.Topic) {
 	s.mu.Lock()
 	t := s.byID[deleted.ID]
 	delete(s.byID, deleted.ID)
-	if t != nil && s.byName[t.name] == t {
-		delete(s.byName, t.name)
+	if t != nil {
+		s.retired.add(t.stats.Totals())
+		if s.byName[t.name] == t {
+			delete(s.byName, t.name)
+		}
 	}
 	s.mu.Unlock()
 	if t == nil {
@@ -233,8 +241,11 @@ func (s *Set) take(m *metadata.Topic, changed []int32, image *metadata.Image) {
 	s.mu.RUnlock()
 	t := &topic{name: m.Name, id: m.ID, partitions: make([]*Partition, len(m.Partitions)), offline: make([]bool, len(m.Partitions))}
 	if old != nil {
+		t.stats = old.stats
 		copy(t.partitions, old.partitions)
 		copy(t.offline, old.offline)
+	} else {
+		t.stats = new(TopicStats)
 	}
 	opts, err := s.cfg.TopicOptions(image, m.Name)
 	if err != nil {
@@ -253,15 +264,21 @@ func (s *Set) take(m *metadata.Topic, changed []int32, image *metadata.Image) {
 		}
 		if p == nil {
 			var err error
-			p, err = s.open(m, int32(i), dirs(i), opts)
+			p, err = s.open(m, int32(i), dirs(i), opts, t.stats)
 			if t.offline[i] = err != nil; err != nil {
 				s.log.Error("a partition cannot be opened and is offline", "topic", m.Name, "partition", i, "error", err)
 				return
 			}
 			t.partitions[i] = p
 		}
+		before, led := p.Replication()
 		if err := p.become(isr.Partition{Replicas: d.Replicas, ISR: d.ISR, Leader: d.Leader, LeaderEpoch: d.LeaderEpoch, PartitionEpoch: d.PartitionEpoch}, now); err != nil {
 			s.log.Error("a partition's log takes no leadership", "topic", m.Name, "partition", i, "error", err)
+		}
+		if after, leads := p.Replication(); led && leads && after.ISR < before.ISR {
+			s.shrinks.Add(1)
+		} else if led && leads && after.ISR > before.ISR {
+			s.expands.Add(1)
 		}
 	}
 	if changed != nil {
@@ -299,8 +316,8 @@ func each(n int, one func(i int)) {
 	wg.Wait()
 }
 
-func (s *Set) open(m *metadata.Topic, index int32, home *commitlog.Dir, opts commitlog.Options) (*Partition, error) {
-	p := &Partition{topic: m.Name, id: m.ID, index: index, self: s.cfg.NodeID, codecs: s.cfg.Codecs, home: home}
+func (s *Set) open(m *metadata.Topic, index int32, home *commitlog.Dir, opts commitlog.Options, stats *TopicStats) (*Partition, error) {
+	p := &Partition{topic: m.Name, id: m.ID, index: index, self: s.cfg.NodeID, codecs: s.cfg.Codecs, home: home, stats: stats}
 	p.setLeader(-1, -1)
 	l, err := home.Open(p.logID(), p.options(opts), p.flushed)
 	if err != nil {

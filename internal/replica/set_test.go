@@ -230,9 +230,35 @@ func TestMetricsCount(t *testing.T) {
 	must(t, err)
 	got := map[string]float64{}
 	for _, f := range families {
-		got[strings.TrimPrefix(f.GetName(), "kafka_server_replicamanager_")] = f.GetMetric()[0].GetGauge().GetValue()
+		if name, ok := strings.CutPrefix(f.GetName(), "kafka_server_replicamanager_"); ok {
+			got[name] = f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
 	}
-	same(t, got, map[string]float64{"partitioncount": 4, "leadercount": 3, "underreplicatedpartitions": 1, "underminisrpartitioncount": 1, "offlinereplicacount": 0})
+	same(t, got, map[string]float64{"partitioncount": 4, "leadercount": 3, "underreplicatedpartitions": 1, "underminisrpartitioncount": 1, "atminisrpartitioncount": 2,
+		"offlinereplicacount": 0, "isrshrinks_total": 1, "isrexpands_total": 0})
+}
+
+func TestTheTotalsOfADeletedTopicStayInTheBrokers(t *testing.T) {
+	b := startBroker(t)
+	b.topic("t", 1, 1, sole)
+	p, err := b.set.Partition("t", 0)
+	must(t, err)
+	p.Stats().BytesIn.Add(7)
+	b.apply(&wire.RemoveTopicRecord{TopicId: id(1)})
+	equal(t, b.set.Totals().BytesIn, int64(7))
+	b.set.Topics(func(name string, _ wire.UUID, _ TopicTotals) { t.Errorf("topic %s is there still", name) })
+}
+
+func TestALeaderCountsReplicasThatLeaveAndComeBack(t *testing.T) {
+	b := startBroker(t)
+	both := []int32{self, 2}
+	b.topic("t", 1, 1, both)
+	b.lead(1, self, both)
+	b.lead(1, self, sole)
+	equal(t, b.set.shrinks.Load(), int64(1))
+	b.lead(1, self, both)
+	equal(t, b.set.expands.Load(), int64(1))
+	equal(t, b.set.shrinks.Load(), int64(1))
 }
 
 func TestUnusedLogsStay(t *testing.T) {
