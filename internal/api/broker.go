@@ -23,6 +23,7 @@ import (
 	"github.com/klamm/klamm/internal/record"
 	"github.com/klamm/klamm/internal/replica"
 	"github.com/klamm/klamm/internal/rpc"
+	"github.com/klamm/klamm/internal/telemetry"
 	"github.com/klamm/klamm/internal/wire"
 )
 
@@ -36,6 +37,7 @@ type Deps struct {
 	Quorum     *quorum.Quorum
 	Groups     *coordinator.Groups
 	Codecs     *record.Codecs
+	Telemetry  *telemetry.Manager
 	// Keys are all configuration keys, Static the values of the configuration file.
 	Keys   *config.Set
 	Static map[string]string

@@ -41,6 +41,8 @@ const (
 	keyDescribeCluster            = 60
 	keyDescribeProducers          = 61
 	keyListTransactions           = 66
+	keyGetTelemetrySubscriptions  = 71
+	keyPushTelemetry              = 72
 	keyListConfigResources        = 74
 	keyDescribeTopicPartitions    = 75
 )
@@ -108,6 +110,8 @@ func (b *Broker) rows() []row {
 		api(keyDescribeCluster, "DescribeCluster", 2, answer(b.describeCluster), cluster(auth.Describe)),
 		api(keyDescribeProducers, "DescribeProducers", 0, answer(b.describeProducers), topic(auth.Read)),
 		api(keyListTransactions, "ListTransactions", 2, answer(b.listTransactions), access{auth.Describe, auth.TransactionalID}),
+		api(keyGetTelemetrySubscriptions, "GetTelemetrySubscriptions", 0, answer(b.getTelemetrySubscriptions), anyone...),
+		api(keyPushTelemetry, "PushTelemetry", 0, answer(b.pushTelemetry), anyone...),
 		api(keyListConfigResources, "ListConfigResources", 1, answer(b.listConfigResources), cluster(auth.DescribeConfigs)),
 		api(keyDescribeTopicPartitions, "DescribeTopicPartitions", 0, answer(b.describeTopicPartitions), topic(auth.Describe)),
 	}

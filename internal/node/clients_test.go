@@ -201,6 +201,24 @@ var clientCalls = []struct {
 		_, err := s.broker(ctx, kmsg.NewPtrListConfigResourcesRequest())
 		return err
 	}},
+	{"GetTelemetrySubscriptions", func(ctx context.Context, s *session) error {
+		resp, err := s.broker(ctx, kmsg.NewPtrGetTelemetrySubscriptionsRequest())
+		if err != nil {
+			return err
+		}
+		r := resp.(*kmsg.GetTelemetrySubscriptionsResponse)
+		if r.PushIntervalMillis != 300_000 || len(r.RequestedMetrics) != 0 || r.ClientInstanceID == ([16]byte{}) {
+			return fmt.Errorf("without a subscription the answer is %+v", r)
+		}
+		return kerr.ErrorForCode(r.ErrorCode)
+	}},
+	{"PushTelemetry", func(ctx context.Context, s *session) error {
+		resp, err := s.broker(ctx, kmsg.NewPtrPushTelemetryRequest())
+		if err == nil && !errors.Is(kerr.ErrorForCode(resp.(*kmsg.PushTelemetryResponse).ErrorCode), kerr.InvalidRequest) {
+			err = errors.New("a push of nobody was not refused")
+		}
+		return err
+	}},
 	{"FindCoordinator", func(ctx context.Context, s *session) error {
 		return s.adm.FindGroupCoordinators(ctx, s.group)[s.group].Err
 	}},

@@ -31,6 +31,7 @@ import (
 	"github.com/klamm/klamm/internal/replica"
 	"github.com/klamm/klamm/internal/rpc"
 	"github.com/klamm/klamm/internal/server"
+	"github.com/klamm/klamm/internal/telemetry"
 	"github.com/klamm/klamm/internal/wire"
 )
 
@@ -47,7 +48,6 @@ type Node struct {
 	host        Host
 	log         *slog.Logger
 	reg         prometheus.Registerer
-	detail      *prometheus.Registry // of /metrics/detail
 	clusterID   string
 	fresh       bool // this start made the cluster
 	incarnation wire.UUID
@@ -58,6 +58,7 @@ type Node struct {
 	quorum   *quorum.Quorum
 	replicas *replica.Set
 	groups   *coordinator.Groups
+	clients  *telemetry.Manager
 	server   *server.Server
 	admin    *admin
 
@@ -87,7 +88,7 @@ type Info struct {
 // New checks the configuration against what lies in the directories and builds a
 // node. It makes directories that are not there yet, and starts nothing.
 func New(cfg Config, h Host, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
-	n := &Node{cfg: cfg, host: h, log: log, reg: reg, detail: prometheus.NewRegistry(), started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
+	n := &Node{cfg: cfg, host: h, log: log, reg: reg, started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
 	if err := n.identify(); err != nil {
 		return nil, err
 	}
@@ -188,6 +189,7 @@ func (n *Node) build() error {
 		CommitTimeout: n.duration("offsets.commit.timeout.ms"), LoadBytes: int(n.int("offsets.load.buffer.size")), BatchBytes: int(n.int("message.max.bytes")),
 		Source: coordinator.Replicas(n.replicas, coordinator.OffsetsTopic), Codecs: codecs, Logger: n.log, Registerer: n.reg,
 	})
+	n.clients = telemetry.NewManager(telemetry.Options{MaxBytes: int(n.int("telemetry.max.bytes")), Logger: n.log, Registerer: n.reg})
 	if err := n.buildQuorum(); err != nil {
 		return err
 	}
@@ -197,14 +199,13 @@ func (n *Node) build() error {
 	}
 	table := api.New(api.Deps{
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
-		Codecs: codecs, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Logger: n.log, Registerer: n.reg,
+		Codecs: codecs, Telemetry: n.clients, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Logger: n.log, Registerer: n.reg,
 	})
 	serve, err := n.serverConfig()
 	if err != nil {
 		return err
 	}
 	n.server = server.New(serve, table, n.log, n.reg)
-	n.expose()
 	return n.buildAdmin()
 }
 
@@ -217,7 +218,7 @@ func (n *Node) buildAdmin() error {
 	if !ok {
 		return errors.New("admin.listener needs a registry that can be gathered")
 	}
-	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.detail, n.serving.Load)
+	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.serving.Load)
 	switch {
 	case err == nil:
 		n.admin = a
@@ -238,7 +239,7 @@ func (n *Node) buildQuorum() error {
 		NodeID: n.cfg.NodeID, Directory: n.metadata.Meta().DirectoryID, ClusterID: n.clusterID,
 		FS: n.host.Disk, Path: path.Join(n.metadata.Path(), controller.ClusterMetadataTopic+"-0"), Log: quorum.OverCommitLog(log),
 		Keys: n.cfg.Keys, Static: n.cfg.Static, Defaults: controller.DefaultsFrom(n.value),
-		Observers: []quorum.Observer{n.replicas, n.groups, observer(n.reconfigure)}, Logger: n.log, Registerer: n.reg,
+		Observers: []quorum.Observer{n.replicas, n.groups, n.clients, observer(n.reconfigure)}, Logger: n.log, Registerer: n.reg,
 	}
 	o.Configure(n.value)
 	n.quorum, err = quorum.New(o)

@@ -10,6 +10,7 @@ import (
 	"github.com/klamm/klamm/internal/quorum"
 	"github.com/klamm/klamm/internal/replica"
 	"github.com/klamm/klamm/internal/server"
+	"github.com/klamm/klamm/internal/telemetry"
 )
 
 // roomKeys returns the keys of every room that obeys some.
@@ -24,5 +25,6 @@ func roomKeys() [][]config.Key {
 		quorum.ConfigKeys(),
 		replica.ConfigKeys(),
 		server.ConfigKeys(),
+		telemetry.ConfigKeys(),
 	}
 }

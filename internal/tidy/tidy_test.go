@@ -35,10 +35,11 @@ var floors = map[string][]string{
 	"quorum":      {"controller", "metadata", "commitlog", "record", "disk", "wire", "config"},
 	"replica":     {"commitlog", "isr", "record", "metadata", "wire", "config"},
 	"coordinator": {"replica", "group", "machine", "record", "metadata", "wire", "config"},
+	"telemetry":   {"config", "wire", "metadata"},
 	"rpc":         {"wire", "auth", "config", "disk"}, // disk: the handle of a file range
 	"server":      {"rpc", "wire", "auth", "config", "disk"},
-	"api":         {"rpc", "auth", "config", "controller", "coordinator", "commitlog", "group", "metadata", "quorum", "record", "replica", "wire"},
-	"node":        {"api", "auth", "commitlog", "config", "controller", "coordinator", "disk", "group", "metadata", "quorum", "record", "replica", "rpc", "server", "wire"},
+	"api":         {"rpc", "auth", "config", "controller", "coordinator", "commitlog", "group", "metadata", "quorum", "record", "replica", "telemetry", "wire"},
+	"node":        {"api", "auth", "commitlog", "config", "controller", "coordinator", "disk", "group", "metadata", "quorum", "record", "replica", "rpc", "server", "telemetry", "wire"},
 	"cli":         {"node", "config", "record", "commitlog", "disk"},
 }
 
