@@ -45,7 +45,9 @@ type Deps struct {
 	ControllerListeners []string
 	// Endpoint returns the address that clients of a listener are told for a broker;
 	// conn is who asks, for listeners that advertise the address the client used.
-	Endpoint   func(b *metadata.Broker, conn *rpc.Conn) (host string, port int32, ok bool)
+	Endpoint func(b *metadata.Broker, conn *rpc.Conn) (host string, port int32, ok bool)
+	// Loggers are all loggers of this broker; Logger is the one of this room.
+	Loggers    Loggers
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }

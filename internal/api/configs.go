@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -93,10 +92,7 @@ func (b *Broker) configsOf(image *metadata.Image, asked *configsAsked) ([]config
 		}
 		return b.brokerEntries(layers), nil
 	case metadata.BrokerLoggerResource:
-		if name == "" {
-			return nil, code.Errorf(code.InvalidRequest, "Broker id must not be empty; loggers are a broker's own, so name one.")
-		}
-		if err := b.isMine(name); err != nil {
+		if err := b.loggersAreMine(name, true); err != nil {
 			return nil, err
 		}
 		return b.loggerEntries(), nil
@@ -118,14 +114,20 @@ func (b *Broker) configsOf(image *metadata.Image, asked *configsAsked) ([]config
 
 // isMine says whether a broker's name as a resource is this broker's id.
 func (b *Broker) isMine(name string) error {
-	id, err := strconv.ParseInt(name, 10, 32)
-	if err != nil {
+	id, isNumber := parseBrokerID(name)
+	if !isNumber {
 		return code.Errorf(code.InvalidRequest, "Broker id must be an integer, but it is: %s", name)
 	}
-	if int32(id) != b.NodeID {
+	if id != b.NodeID {
 		return code.Errorf(code.InvalidRequest, "Unexpected broker id, expected %d or empty string, but received %s; ask that broker itself.", b.NodeID, name)
 	}
 	return nil
+}
+
+// parseBrokerID reads a broker's id.
+func parseBrokerID(name string) (id int32, isNumber bool) {
+	n, err := strconv.ParseInt(name, 10, 32)
+	return int32(n), err == nil
 }
 
 // entries are all keys of a scope with their effective values.
@@ -209,32 +211,6 @@ func (b *Broker) entry(k *config.Key, layers config.Layers) configEntry {
 	return e
 }
 
-// rootLogger is the logger that all others inherit from.
-const rootLogger = "root"
-
-// loggers are the names under which the rooms' messages can be told apart.
-var loggers = []string{rootLogger, "api", "commitlog", "controller", "coordinator", "group", "node", "quorum", "replica", "server"}
-
-// loggerEntries are this broker's loggers with the level that they share (KIP-412).
-func (b *Broker) loggerEntries() []configEntry {
-	level := "ERROR"
-	for _, l := range []struct {
-		level slog.Level
-		name  string
-	}{{slog.LevelDebug, "DEBUG"}, {slog.LevelInfo, "INFO"}, {slog.LevelWarn, "WARN"}} {
-		if b.Logger.Enabled(context.Background(), l.level) {
-			level = l.name
-			break
-		}
-	}
-	doc := "The level of this logger; all loggers share the one that the broker was started with."
-	list := make([]configEntry, 0, len(loggers))
-	for _, name := range loggers {
-		list = append(list, configEntry{Name: name, Value: &level, ConfigSource: int8(config.DynamicBrokerLogger), Documentation: &doc})
-	}
-	return list
-}
-
 // tailor keeps the entries that were asked for (all, when none is named), and of these what was asked for.
 func tailor(entries []configEntry, keys []string, synonyms, documentation bool) []configEntry {
 	if len(keys) > 0 {
@@ -269,12 +245,14 @@ func (b *Broker) alterConfigs(ctx context.Context, c *rpc.Call, q *wire.AlterCon
 		d := &a.Responses[i]
 		d.ResourceType, d.ResourceName = r.ResourceType, strings.Clone(r.ResourceName)
 		r.ResourceName, r.Configs = d.ResourceName, slices.Clone(r.Configs)
-		keys := make([]string, 0, len(r.Configs))
 		for k := range r.Configs {
 			r.Configs[k].Name, r.Configs[k].Value = strings.Clone(r.Configs[k].Name), cloneString(r.Configs[k].Value)
-			keys = append(keys, r.Configs[k].Name)
 		}
-		if err := b.alterable(c, r.ResourceType, r.ResourceName, keys, named); err != nil {
+		err := b.alterable(c, r.ResourceType, r.ResourceName, named)
+		if err == nil && r.ResourceType == metadata.BrokerLoggerResource {
+			err = code.Errorf(code.InvalidRequest, "Unknown resource type %d", r.ResourceType)
+		}
+		if err != nil {
 			d.ErrorCode, d.ErrorMessage = b.failure(err)
 			continue
 		}
@@ -307,13 +285,21 @@ func (b *Broker) incrementalAlterConfigs(ctx context.Context, c *rpc.Call, q *wi
 		d := &a.Responses[i]
 		d.ResourceType, d.ResourceName = r.ResourceType, strings.Clone(r.ResourceName)
 		r.ResourceName, r.Configs = d.ResourceName, slices.Clone(r.Configs)
-		keys := make([]string, 0, len(r.Configs))
 		for k := range r.Configs {
 			r.Configs[k].Name, r.Configs[k].Value = strings.Clone(r.Configs[k].Name), cloneString(r.Configs[k].Value)
-			keys = append(keys, r.Configs[k].Name)
 		}
-		if err := b.alterable(c, r.ResourceType, r.ResourceName, keys, named); err != nil {
+		isLogger := r.ResourceType == metadata.BrokerLoggerResource
+		err := b.alterable(c, r.ResourceType, r.ResourceName, named)
+		if err == nil && isLogger {
+			if err = checkLoggerKeys(r.Configs); err == nil {
+				err = b.alterLoggers(r.ResourceName, r.Configs, q.ValidateOnly)
+			}
+		}
+		if err != nil {
 			d.ErrorCode, d.ErrorMessage = b.failure(err)
+			continue
+		}
+		if isLogger {
 			continue
 		}
 		ask.Resources, at = append(ask.Resources, r), append(at, i)
@@ -343,26 +329,12 @@ func repeated[T any](list []T, resource func(*T) metadata.ConfigResource) map[me
 	return named
 }
 
-// alterable checks what the controller does not: who asks, resources that come twice, and loggers, which are this broker's own affair.
-func (b *Broker) alterable(c *rpc.Call, kind int8, name string, keys []string, again map[metadata.ConfigResource]bool) error {
+// alterable checks what the controller does not: who asks, and resources that come twice.
+func (b *Broker) alterable(c *rpc.Call, kind int8, name string, again map[metadata.ConfigResource]bool) error {
 	if again[metadata.ConfigResource{Type: kind, Name: name}] {
 		return code.Errorf(code.InvalidRequest, "Each resource must appear at most once; '%s' of type %d does not.", name, kind)
 	}
-	if err := b.mayOnConfigs(c, auth.AlterConfigs, kind, name); err != nil {
-		return err
-	}
-	if kind == metadata.BrokerLoggerResource {
-		if err := b.isMine(name); err != nil {
-			return err
-		}
-		for _, key := range keys {
-			if !slices.Contains(loggers, key) {
-				return code.Errorf(code.InvalidConfig, "Logger %s does not exist; DescribeConfigs of this broker's loggers lists them.", key)
-			}
-		}
-		return code.Errorf(code.InvalidRequest, "The levels of loggers cannot be changed while the broker runs; start it with --log-level.")
-	}
-	return nil
+	return b.mayOnConfigs(c, auth.AlterConfigs, kind, name)
 }
 
 // listConfigResources names the resources of the types that are asked for, all types when none is;

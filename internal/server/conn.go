@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type conn struct {
 	nc       net.Conn
 	raw      syscall.RawConn // nil when the connection is no socket
 	ip       netip.Addr      // invalid when the peer has none
+	since    time.Time       // when it was accepted
 
 	// The reader's own.
 	readFn     func(fd uintptr) bool // tryRead, made once
@@ -58,20 +60,20 @@ type conn struct {
 	want       int     // how much the next read shall take
 	trust      int     // size of the last large frame
 	now        time.Time
-	clock      int64     // when bytes came or the last calls were handled, by the server's clock
-	arrived    int64     // when the bytes came that are being handled
-	who        *identity // who sent the last request
-	parking    bool      // comp was set and may still be
-	privileged bool      // may go over the budget until its frame is complete
-	fresh      bool      // nothing was handled on this goroutine's stack
-	broken     bool      // a handler panicked
-	wakes      uint8     // up to youngWakes
+	clock      int64 // when bytes came or the last calls were handled, by the server's clock
+	arrived    int64 // when the bytes came that are being handled
+	parking    bool  // comp was set and may still be
+	privileged bool  // may go over the budget until its frame is complete
+	fresh      bool  // nothing was handled on this goroutine's stack
+	broken     bool  // a handler panicked
+	wakes      uint8 // up to youngWakes
 
-	active  atomic.Int64            // when bytes last came or went, Unix nanoseconds
-	mute    atomic.Int64            // not to be read before, Unix nanoseconds (KIP-219)
-	state   atomic.Int32            // for the sweep
-	sending atomic.Bool             // for the sweep
-	cause   atomic.Pointer[closing] // why somebody but the reader closed the connection; the first counts
+	active  atomic.Int64             // when bytes last came or went, Unix nanoseconds
+	mute    atomic.Int64             // not to be read before, Unix nanoseconds (KIP-219)
+	state   atomic.Int32             // for the sweep
+	sending atomic.Bool              // for the sweep
+	who     atomic.Pointer[identity] // who sent the last request; set by the reader
+	cause   atomic.Pointer[closing]  // why somebody but the reader closed the connection; the first counts
 
 	mu     sync.Mutex // guards what follows
 	comp   *completer // owns the writing side; nil when the reader does
@@ -532,6 +534,9 @@ func (c *conn) handle(api *servedAPI) error {
 	if api.Blocks {
 		c.active.Store(time.Now().UnixNano())
 	}
+	if api.Key == apiVersions {
+		c.identify(t.who.client)
+	}
 	if ends || len(w.out) >= mostCalls {
 		return c.flush()
 	}
@@ -784,7 +789,7 @@ func drop(r *rpc.Reply) {
 // panicked notes that a handler panicked.
 func (c *conn) panicked(p any) error {
 	c.s.metrics.panics.Inc()
-	c.s.log.Error("handler panicked, closing its connection", append(c.about(), "panic", p, "stack", string(debug.Stack()))...)
+	c.s.log.Error("handler panicked, closing its connection", append(c.about(), "event", "handler_panicked", "panic", p, "stack", string(debug.Stack()))...)
 	return &closing{reason: "handler panicked", quiet: true}
 }
 
@@ -802,18 +807,25 @@ func (c *conn) report(err error) {
 	if e.count != nil {
 		e.count.Inc()
 	}
-	level := slog.LevelWarn
-	if e.quiet || !c.s.warnings.allow(time.Now()) {
+	// What the client did is its own affair; what was done to it may be somebody's to repair.
+	level, event := slog.LevelWarn, "connection_closed"
+	if e.quiet {
+		level, event = slog.LevelDebug, "disconnect"
+	} else if !c.s.warnings.allow(time.Now()) {
 		level = slog.LevelDebug
 	}
 	if ctx := context.Background(); c.s.log.Enabled(ctx, level) {
-		c.s.log.Log(ctx, level, "connection closed", append(append(c.about(), "reason", e.reason), e.attrs...)...)
+		c.s.log.Log(ctx, level, "connection closed", slices.Concat([]any{"event", event}, c.about(), []any{"duration", time.Since(c.since), "reason", e.reason}, e.attrs)...)
 	}
 }
 
 // about names the connection in a log line.
 func (c *conn) about() []any {
-	return []any{"listener", c.Listener, "remote", fmt.Sprint(c.Remote), "connection", c.ID, "software", c.Client.Name}
+	who := c.who.Load()
+	if who == nil {
+		who = &identity{}
+	}
+	return []any{"listener", c.Listener, "remote", fmt.Sprint(c.Remote), "connection", c.ID, "client_id", who.client, "software", who.software.Name, "software_version", who.software.Version}
 }
 
 func putSize(b []byte, n int) { binary.BigEndian.PutUint32(b, uint32(n)) }

@@ -101,12 +101,12 @@ func (l *listener) accept(n net.Listener) {
 		if err != nil {
 			// Too many open files, most of all: it passes when a connection is closed.
 			if errors.Is(err, net.ErrClosed) {
-				s.log.Error("listening socket was closed", "listener", l.Name, "address", n.Addr().String())
+				s.log.Error("listening socket was closed", "event", "listener_closed", "listener", l.Name, "address", n.Addr().String())
 				return
 			}
 			s.metrics.acceptErrors.Inc()
 			if s.warnings.allow(time.Now()) {
-				s.log.Warn("connection cannot be accepted; if files run out raise the limit (ulimit -n)", "listener", l.Name, "error", err, "pause", pause)
+				s.log.Warn("connection cannot be accepted; if files run out raise the limit (ulimit -n)", "event", "accept_failed", "listener", l.Name, "error", err, "pause", pause)
 			}
 			s.pause(pause)
 			pause = min(2*pause, lastPause)
@@ -130,7 +130,7 @@ func (l *listener) admit(nc net.Conn) {
 		case refusedIP:
 			s.metrics.refused.perIP.Inc()
 			if s.warnings.allow(time.Now()) {
-				s.log.Warn("connection refused: its address has as many as max.connections.per.ip allows", "listener", l.Name, "remote", nc.RemoteAddr().String())
+				s.log.Warn("connection refused: its address has as many as max.connections.per.ip allows", "event", "connection_refused", "listener", l.Name, "remote", nc.RemoteAddr().String())
 			}
 			nc.Close()
 			return
@@ -139,7 +139,7 @@ func (l *listener) admit(nc net.Conn) {
 				continue
 			}
 			if s.warnings.allow(time.Now()) {
-				s.log.Warn("connections wait: there are as many as max.connections allows", "listener", l.Name, "remote", nc.RemoteAddr().String())
+				s.log.Warn("connections wait: there are as many as max.connections allows", "event", "connections_full", "listener", l.Name, "remote", nc.RemoteAddr().String())
 			}
 			select {
 			case <-s.admission.left:
@@ -189,7 +189,7 @@ func (s *Server) evict(l *listener) bool {
 
 // serve begins a connection.
 func (l *listener) serve(nc net.Conn, ip netip.Addr) {
-	c := &conn{s: l.s, l: l, nc: nc, ip: ip, raw: rawConn(nc), fresh: true}
+	c := &conn{s: l.s, l: l, nc: nc, ip: ip, raw: rawConn(nc), since: time.Now(), fresh: true}
 	c.ID = l.s.connections.Add(1)
 	c.Listener, c.Internal = l.Name, l.Internal
 	c.Local, c.Remote = nc.LocalAddr(), nc.RemoteAddr()

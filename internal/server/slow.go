@@ -33,10 +33,7 @@ func (s *slow) set(least time.Duration) {
 // timing begins the timing of calls that are about to be handled, which are of one API, and counts them.
 func (c *conn) timing(api *servedAPI) timing {
 	calls := c.work.calls
-	id := clip(calls[len(calls)-1].Header.ClientID)
-	if c.who == nil || c.who.client != id || c.who.software != c.Client {
-		c.who = &identity{strings.Clone(id), c.Client}
-	}
+	who := c.identify(clip(calls[len(calls)-1].Header.ClientID))
 	for i := 0; i < len(calls); {
 		n, v := 1, calls[i].Header.Version
 		for i+n < len(calls) && calls[i+n].Header.Version == v {
@@ -45,7 +42,17 @@ func (c *conn) timing(api *servedAPI) timing {
 		api.stats.called(v, n)
 		i += n
 	}
-	return timing{api: api, who: c.who, arrived: c.arrived, began: c.clock}
+	return timing{api: api, who: who, arrived: c.arrived, began: c.clock}
+}
+
+// identify returns who sends requests, as its last one and its ApiVersions say.
+func (c *conn) identify(client string) *identity {
+	who := c.who.Load()
+	if who == nil || who.client != client || who.software != c.Client {
+		who = &identity{strings.Clone(client), c.Client}
+		c.who.Store(who)
+	}
+	return who
 }
 
 // clip shortens a client's id to what is kept of it.
