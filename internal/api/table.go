@@ -71,9 +71,9 @@ func (b *Broker) rows() []row {
 		return row{rpc.API{Key: key, Name: name, Max: highest, Handle: h}, a}
 	}
 	blocks := func(r row) row { r.Blocks = true; return r }
+	longPoll := func(r row) row { r.LongPoll = true; return r }
 	topic := func(op auth.Operation) access { return access{op, auth.Topic} }
 	group := func(op auth.Operation) access { return access{op, auth.Group} }
-	longPoll := func(r row) row { r.LongPoll = true; return r }
 	cluster := func(op auth.Operation) access { return access{op, auth.Cluster} }
 	return []row{
 		{rpc.API{Key: keyProduce, Name: "Produce", Max: 13, Run: b.produce}, []access{topic(auth.Write)}},

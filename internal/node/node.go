@@ -46,7 +46,8 @@ const (
 type Node struct {
 	cfg         Config
 	host        Host
-	log         *slog.Logger
+	log         *slog.Logger // the node's own; each room has its own
+	loggers     *loggers
 	reg         prometheus.Registerer
 	detail      *prometheus.Registry // of /metrics/detail
 	clusterID   string
@@ -89,7 +90,8 @@ type Info struct {
 // New checks the configuration against what lies in the directories and builds a
 // node. It makes directories that are not there yet, and starts nothing.
 func New(cfg Config, h Host, log *slog.Logger, reg prometheus.Registerer) (*Node, error) {
-	n := &Node{cfg: cfg, host: h, log: log, reg: reg, detail: prometheus.NewRegistry(), started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
+	logs := newLoggers(log.Handler())
+	n := &Node{cfg: cfg, host: h, log: logs.of("node"), loggers: logs, reg: reg, detail: prometheus.NewRegistry(), started: time.Now(), ready: make(chan struct{}), incarnation: commitlog.NewDirectoryID()}
 	if err := n.identify(); err != nil {
 		return nil, err
 	}
@@ -163,7 +165,7 @@ func (n *Node) build() error {
 	cache := commitlog.NewTailCache(0)
 	for _, dir := range n.allDirs() {
 		d, err := commitlog.OpenDir(n.host.Disk, dir, commitlog.DirOptions{
-			Logger: n.log, Registerer: n.reg, ClusterID: n.clusterID, NodeID: n.cfg.NodeID, TailCache: cache,
+			Logger: n.loggers.of("commitlog"), Registerer: n.reg, ClusterID: n.clusterID, NodeID: n.cfg.NodeID, TailCache: cache,
 			RetentionCheckInterval: n.duration("log.retention.check.interval.ms"),
 		})
 		if err != nil {
@@ -179,7 +181,7 @@ func (n *Node) build() error {
 	codecs := record.NewCodecs(codecOutputs)
 	n.replicas = replica.New(replica.Config{
 		NodeID: n.cfg.NodeID, Dirs: n.dirs, Codecs: codecs, MaxLag: n.duration("replica.lag.time.max.ms"),
-		TopicOptions: n.topicOptions, Logger: n.log, Registerer: n.reg,
+		TopicOptions: n.topicOptions, Logger: n.loggers.of("replica"), Registerer: n.reg,
 	})
 	options, err := group.OptionsFrom(n.value)
 	if err != nil {
@@ -188,9 +190,9 @@ func (n *Node) build() error {
 	n.groups = coordinator.NewGroups(coordinator.Config{
 		NodeID: n.cfg.NodeID, Options: options, Partitions: int32(n.int("offsets.topic.num.partitions")),
 		CommitTimeout: n.duration("offsets.commit.timeout.ms"), LoadBytes: int(n.int("offsets.load.buffer.size")), BatchBytes: int(n.int("message.max.bytes")),
-		Source: coordinator.Replicas(n.replicas, coordinator.OffsetsTopic), Codecs: codecs, Logger: n.log, Registerer: n.reg,
+		Source: coordinator.Replicas(n.replicas, coordinator.OffsetsTopic), Codecs: codecs, Logger: n.loggers.of("coordinator"), Registerer: n.reg,
 	})
-	n.clients = telemetry.NewManager(telemetry.Options{MaxBytes: int(n.int("telemetry.max.bytes")), Logger: n.log, Registerer: n.reg})
+	n.clients = telemetry.NewManager(telemetry.Options{MaxBytes: int(n.int("telemetry.max.bytes")), Logger: n.loggers.of("telemetry"), Registerer: n.reg})
 	n.detail.MustRegister(n.clients.Pushed())
 	if err := n.buildQuorum(); err != nil {
 		return err
@@ -201,13 +203,13 @@ func (n *Node) build() error {
 	}
 	table := api.New(api.Deps{
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
-		Codecs: codecs, Telemetry: n.clients, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Logger: n.log, Registerer: n.reg,
+		Codecs: codecs, Telemetry: n.clients, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Loggers: n.loggers, Logger: n.loggers.of("api"), Registerer: n.reg,
 	})
 	serve, err := n.serverConfig()
 	if err != nil {
 		return err
 	}
-	n.server = server.New(serve, table, n.log, n.reg)
+	n.server = server.New(serve, table, n.loggers.of("server"), n.reg)
 	n.expose()
 	return n.buildAdmin()
 }
@@ -225,6 +227,7 @@ func (n *Node) buildAdmin() error {
 	switch {
 	case err == nil:
 		n.admin = a
+		a.mux.Handle("GET /debug/logs", n.loggers.ring)
 	case n.cfg.AdminOptional:
 		n.log.Warn("the admin listener is not there; choose another address by admin.listener", "address", n.cfg.AdminListener, "error", err)
 	default:
@@ -242,7 +245,7 @@ func (n *Node) buildQuorum() error {
 		NodeID: n.cfg.NodeID, Directory: n.metadata.Meta().DirectoryID, ClusterID: n.clusterID,
 		FS: n.host.Disk, Path: path.Join(n.metadata.Path(), controller.ClusterMetadataTopic+"-0"), Log: quorum.OverCommitLog(log),
 		Keys: n.cfg.Keys, Static: n.cfg.Static, Defaults: controller.DefaultsFrom(n.value),
-		Observers: []quorum.Observer{n.replicas, n.groups, n.clients, observer(n.reconfigure)}, Logger: n.log, Registerer: n.reg,
+		Observers: []quorum.Observer{n.replicas, n.groups, n.clients, observer(n.reconfigure)}, Logger: n.loggers.of("quorum"), Registerer: n.reg,
 	}
 	o.Configure(n.value)
 	n.quorum, err = quorum.New(o)
