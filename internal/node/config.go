@@ -1,6 +1,10 @@
 package node
 
-import "github.com/klamm/klamm/internal/config"
+import (
+	"time"
+
+	"github.com/klamm/klamm/internal/config"
+)
 
 // What a node uses where nothing is set.
 const (
@@ -31,6 +35,9 @@ type Config struct {
 	AdminListener string
 	// AdminOptional says that a taken admin address is warned of and not an error.
 	AdminOptional bool
+	// DrainTimeout is how long a stop waits for the replies that are owed to clients, fetches that wait for
+	// records among them; 0 means the server's own 2 s.
+	DrainTimeout time.Duration
 	// Static is the file after aliases, the static layer of every broker key.
 	Static config.Static
 	// Keys are the keys of all rooms.

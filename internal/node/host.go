@@ -15,10 +15,20 @@ type Host struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Disk is where the directories are.
 	Disk disk.FS
+	// Faults are asked about every request of clients; nil where nothing shall go wrong, and then costs nothing.
+	Faults *Faults
 }
 
 // OSHost is this machine: its network and its file systems.
 func OSHost() Host {
 	var d net.Dialer
 	return Host{Listen: net.Listen, Dial: d.DialContext, Disk: disk.OS()}
+}
+
+// MemHost is this machine's network and a disk of the node's own in its memory: all that the node keeps
+// is gone when the process ends, and directories are names in that memory.
+func MemHost() Host {
+	h := OSHost()
+	h.Disk = disk.NewRAM()
+	return h
 }

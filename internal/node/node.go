@@ -201,10 +201,13 @@ func (n *Node) build() error {
 	if n.cfg.Static["authorizer.class.name"] != "" {
 		authorizer = auth.EmptyACLs{}
 	}
-	table := api.New(api.Deps{
+	var table rpc.Table = api.New(api.Deps{
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
 		Codecs: codecs, Telemetry: n.clients, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Loggers: n.loggers, Logger: n.loggers.of("api"), Registerer: n.reg,
 	})
+	if n.host.Faults != nil {
+		table = n.host.Faults.over(table, n.topicName, n.log)
+	}
 	serve, err := n.serverConfig()
 	if err != nil {
 		return err
@@ -451,7 +454,7 @@ func (n *Node) serverConfig() (server.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	c.Listen = n.host.Listen
+	c.Listen, c.DrainTimeout = n.host.Listen, n.cfg.DrainTimeout
 	for _, l := range n.cfg.Listeners {
 		s := server.Listener{Name: l.Name, Internal: l.Controller}
 		for _, host := range l.Hosts {

@@ -27,6 +27,7 @@ var floors = map[string][]string{
 	"machine":     {},
 	"config":      {},
 	"disk":        {},
+	"memnet":      {},
 	"controller":  {"metadata", "config", "machine", "wire"},
 	"group":       {"metadata", "config", "machine", "wire"},
 	"isr":         {"metadata", "config", "machine", "wire"},
@@ -42,6 +43,9 @@ var floors = map[string][]string{
 	"node":        {"api", "auth", "commitlog", "config", "controller", "coordinator", "disk", "group", "metadata", "quorum", "record", "replica", "rpc", "server", "telemetry", "wire"},
 	"cli":         {"node", "config", "record", "commitlog", "disk"},
 }
+
+// embedding is what the package at the root of the module, which other programs import, may import of ours.
+var embedding = []string{"config", "disk", "memnet", "node"}
 
 // machines decide and apply, and do nothing themselves.
 var machines = []string{"controller", "group", "isr", "machine"}
@@ -96,6 +100,24 @@ func TestRoomsImportOnlyWhatStandsBelowThem(t *testing.T) {
 				t.Errorf("%s imports %s, which is not below it", p.ImportPath, i)
 			}
 		}
+	}
+}
+
+func TestTheEmbeddedBrokerStandsOnTheNodeAlone(t *testing.T) {
+	found := false
+	for _, p := range packages(t) {
+		if p.ImportPath != module {
+			continue
+		}
+		found = true
+		for _, i := range p.Imports {
+			if of, ours := room(i); ours && of != "code" && !slices.Contains(embedding, of) {
+				t.Errorf("%s imports %s, which is the node's", p.ImportPath, i)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("there is no package %s", module)
 	}
 }
 
