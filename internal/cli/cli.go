@@ -12,6 +12,7 @@ import (
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/group"
 	"github.com/klamm/klamm/internal/cli/nodecmd"
+	"github.com/klamm/klamm/internal/cli/profile"
 	"github.com/klamm/klamm/internal/cli/records"
 	"github.com/klamm/klamm/internal/cli/topic"
 )
@@ -69,7 +70,7 @@ func Root(a *app.App) *cobra.Command {
 	}
 	add("run", nodecmd.Dev(a), nodecmd.Server(a), nodecmd.Format(a))
 	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
-	add("tools", dump.Noun(a), version(a))
+	add("tools", profile.Noun(a), dump.Noun(a), version(a))
 	return root
 }
 

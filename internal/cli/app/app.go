@@ -45,6 +45,8 @@ type App struct {
 	quiet      bool
 	verbose    bool
 	noColor    bool
+	more       map[string]string // of SetConnection
+	found      *target           // once it was looked for
 }
 
 // New returns the App of a process.
@@ -118,6 +120,15 @@ func (a *App) Pretty() bool { return IsTerminal(a.Out) }
 // Colour says that w may be written in colours: it is a terminal, and neither NO_COLOR nor --no-color is set.
 func (a *App) Colour(w io.Writer) bool {
 	return !a.noColor && a.Env("NO_COLOR") == "" && a.Env("TERM") != "dumb" && IsTerminal(w)
+}
+
+// Paint is s in a colour (red, yellow, green, blue or bold) where w may be written in colours.
+func (a *App) Paint(w io.Writer, colour, s string) string {
+	code, ok := map[string]string{"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1"}[colour]
+	if !ok || !a.Colour(w) {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
 // IsTerminal says that a reader or writer is a terminal.

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,18 +50,99 @@ func (t timeoutFlag) duration() time.Duration {
 	return time.Duration(t)
 }
 
-// Seeds returns the brokers to ask first and where they are named: flag, environment, profile, or the default.
-func (a *App) Seeds() (addrs []string, from string) {
-	for _, c := range []struct{ value, from string }{
-		{a.brokers, "--brokers"},
-		{a.Env("KLAMM_BROKERS"), "KLAMM_BROKERS"},
-		{a.Env("KAFKA_BOOTSTRAP_SERVERS"), "KAFKA_BOOTSTRAP_SERVERS"},
+// target is what is connected to.
+type target struct {
+	addrs   []string
+	from    string // who named it
+	profile string // the profile that is used, or ""
+	protect bool
+	colour  string
+	conn    *connection
+}
+
+// target finds out what to connect to: the flags before the environment, before the profile in use, before a
+// node that runs here, before localhost:9092.
+func (a *App) target() (*target, error) {
+	if a.found != nil {
+		return a.found, nil
+	}
+	name, p, asked, err := a.chosen()
+	if err != nil {
+		return nil, err
+	}
+	said, err := a.said()
+	if err != nil {
+		return nil, err
+	}
+	t := &target{}
+	for _, c := range []struct {
+		value func() string
+		from  string
+	}{
+		{func() string { return a.brokers }, "--brokers"},
+		{func() string { return cmp.Or(said["bootstrap.servers"], said["metadata.broker.list"]) }, "-X"},
+		{func() string { return only(asked, p.Brokers) }, "profile " + name},
+		{func() string { return a.Env("KLAMM_BROKERS") }, "KLAMM_BROKERS"},
+		{func() string { return a.Env("KAFKA_BOOTSTRAP_SERVERS") }, "KAFKA_BOOTSTRAP_SERVERS"},
+		{func() string { return only(name != "", p.Brokers) }, "profile " + name},
+		{func() string { return a.localBroker() }, "the node that runs here"},
+		{func() string { return DefaultBroker }, "the default"},
 	} {
-		if addrs = SplitBrokers(c.value); len(addrs) > 0 {
-			return addrs, c.from
+		if t.addrs = SplitBrokers(c.value()); len(t.addrs) > 0 {
+			t.from = c.from
+			break
 		}
 	}
-	return []string{DefaultBroker}, "the default"
+	properties := map[string]string{}
+	if name != "" && (asked || t.from == "profile "+name) {
+		t.profile, t.protect, t.colour = name, p.Protect, p.Colour
+		maps.Copy(properties, p.Properties)
+	}
+	maps.Copy(properties, said)
+	if t.conn, err = clientOptions(properties); err != nil {
+		return nil, &Failure{Exit: ExitUsage, Code: CodeUsage, What: "a property of the client cannot be used", Why: err.Error(), Try: "-X NAME=VALUE in librdkafka's names or Java's; klamm profile edit for those of a profile"}
+	}
+	a.found = t
+	return t, nil
+}
+
+// only is the addresses of a profile, where it counts.
+func only(counts bool, brokers []string) string {
+	if !counts {
+		return ""
+	}
+	return strings.Join(brokers, ",")
+}
+
+// said is what -X says.
+func (a *App) said() (map[string]string, error) {
+	said := map[string]string{}
+	for _, kv := range a.properties {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok || strings.TrimSpace(k) == "" {
+			return nil, &Failure{Exit: ExitUsage, Code: CodeUsage, What: fmt.Sprintf("-X %s: not of the form key=value", kv), Try: "-X client.id=me"}
+		}
+		said[strings.TrimSpace(k)] = v
+	}
+	maps.Copy(said, a.more)
+	return said, nil
+}
+
+// SetConnection is --brokers and -X for commands that read their own flags. An empty brokers says nothing.
+func (a *App) SetConnection(brokers string, properties map[string]string) {
+	if brokers != "" {
+		a.brokers = brokers
+	}
+	a.more, a.found = properties, nil
+}
+
+// Seeds returns the brokers to ask first and where they are named.
+func (a *App) Seeds() (addrs []string, from string, err error) {
+	t, err := a.target()
+	if err != nil {
+		return nil, "", err
+	}
+	return t.addrs, t.from, nil
 }
 
 // SplitBrokers reads host:port[,host:port]; a host alone means port 9092.
@@ -77,18 +161,28 @@ func SplitBrokers(s string) (addrs []string) {
 
 // Client connects to the cluster. It fails within seconds when nobody answers. Close it.
 func (a *App) Client(ctx context.Context, c *cobra.Command, opts ...kgo.Opt) (*kgo.Client, error) {
-	addrs, from := a.Seeds()
+	t, err := a.target()
+	if err != nil {
+		return nil, err
+	}
+	addrs, from := t.addrs, t.from
 	if a.verbose {
 		a.Say("brokers: %s (from %s)", strings.Join(addrs, ","), from)
+		if len(t.conn.ignored) > 0 {
+			a.Say("without effect here: %s", strings.Join(t.conn.ignored, ", "))
+		}
 	}
-	cl, err := kgo.NewClient(append([]kgo.Opt{
+	if t.protect && Changes(c) {
+		a.Say("%s", a.Paint(a.Err, cmp.Or(t.colour, "red"), "profile "+t.profile+" (protected)"))
+	}
+	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{
 		kgo.SeedBrokers(addrs...),
 		kgo.ClientID("klamm-cli"),
 		kgo.DialTimeout(5 * time.Second),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.UnknownTopicRetries(5),
 		kgo.DisableClientMetrics(),
-	}, opts...)...)
+	}, t.conn.opts, opts)...)
 	if err != nil {
 		return nil, Usage(c, "%s", err)
 	}
@@ -141,4 +235,16 @@ func (a *App) AdminOf(cl *kgo.Client) *kadm.Client {
 	adm := kadm.NewClient(cl)
 	adm.SetTimeoutMillis(int32(min(a.Timeout(), 15*time.Second).Milliseconds()))
 	return adm
+}
+
+// Said is what --brokers and -X of this command line say, for a profile that is made of them.
+func (a *App) Said() (brokers string, properties map[string]string, err error) {
+	said, err := a.said()
+	if err != nil {
+		return "", nil, err
+	}
+	brokers = cmp.Or(a.brokers, said["bootstrap.servers"], said["metadata.broker.list"])
+	delete(said, "bootstrap.servers")
+	delete(said, "metadata.broker.list")
+	return brokers, said, nil
 }

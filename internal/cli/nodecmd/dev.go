@@ -52,7 +52,10 @@ func Dev(a *app.App) *cobra.Command {
 			return err
 		}
 		log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: lvl}))
+		forget := func() {}
+		defer func() { forget() }()
 		return runNode(c.Context(), a, cfg, log, "klamm dev --listen localhost:19092", func(i node.Info) {
+			forget = a.Announce(clientAddr(*listen, i.Addr), *dir)
 			if interactive {
 				readyBlock(a.Err, i, clientAddr(*listen, i.Addr), *dir, cfg.AdminListener)
 			}
