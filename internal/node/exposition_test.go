@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -279,4 +280,40 @@ func TestBeyondTwoThousandPartitionsTheDetailPageHasTheirSeries(t *testing.T) {
 	until(t, "the group's lag on /metrics", func() bool {
 		return w.page(t, "/metrics").series[`kafka_consumergroup_lag{consumergroup="g",partition="7",topic="many"}`] == 1
 	})
+}
+
+// BenchmarkScrapeOfManyPartitions asks for both pages of a node with 9,900 partitions, 1,000 of them written to.
+func BenchmarkScrapeOfManyPartitions(b *testing.B) {
+	w := watch(b)
+	for i := range 99 {
+		w.topic(b, fmt.Sprint("topic-", i), 100)
+	}
+	for i := range 99 {
+		w.produce(b, fmt.Sprint("topic-", i), 1, 10, time.Now())
+	}
+	for _, path := range []string{"/metrics", "/metrics/detail"} {
+		b.Run(path, func(b *testing.B) {
+			bytes := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				bytes = w.size(b, path)
+			}
+			b.ReportMetric(float64(bytes), "bytes/page")
+		})
+	}
+}
+
+// size reads a page and returns how long it is; the client unpacks it.
+func (w *watched) size(t testing.TB, path string) int {
+	t.Helper()
+	resp, err := http.Get("http://" + w.admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
 }

@@ -93,7 +93,7 @@ func newMetrics(q *Quorum, r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.proposed, m.snapshots, m.applied, m.append}
+	all := []prometheus.Collector{m.proposed, m.snapshots, m.applied, m.append, newRaftCollector(q, m)}
 	gauge := func(name, help string, value func() int) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
