@@ -188,7 +188,7 @@ func refuse(r *rpc.Reply, err error) {
 func (b *Broker) failure(err error) (int16, *string) {
 	c := code.Of(err)
 	if c == code.UnknownServerError {
-		b.Logger.Error("a request failed for an unexpected reason", "error", err)
+		b.Logger.Error("a request failed for an unexpected reason", "event", "request_failed", "error", err)
 	}
 	return int16(c), code.Message(err)
 }

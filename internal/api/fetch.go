@@ -29,7 +29,7 @@ func (b *Broker) fetch(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 		return
 	}
 	if q.ReplicaID >= 0 && !c.Conn.Internal {
-		b.Logger.Warn("a Fetch with a replica's id came in by a client listener and was refused", "replica", q.ReplicaID, "remote", c.Conn.Remote)
+		b.Logger.Warn("a Fetch with a replica's id came in by a client listener and was refused", "event", "replica_fetch_refused", "replica", q.ReplicaID, "remote", c.Conn.Remote)
 		failFetch(c, r, &q, code.ClusterAuthorizationFailed)
 		return
 	}

@@ -490,7 +490,7 @@ func (b *Broker) coordinatorOf(ctx context.Context, c *rpc.Call, key string) (co
 		create.Default()
 		create.Topics = append(create.Topics, b.newTopic(offsetsTopic))
 		if _, err := b.decide(ctx, controller.CreateTopics(create)); err != nil {
-			b.Logger.Warn("the topic of committed offsets could not be created", "error", err)
+			b.Logger.Warn("the topic of committed offsets could not be created", "event", "offsets_topic_not_created", "error", err)
 			return none, code.CoordinatorNotAvailable
 		}
 		image = b.image()

@@ -191,7 +191,7 @@ func (b *Broker) autoCreate(ctx context.Context, c *rpc.Call, q *wire.MetadataRe
 	}
 	response, err := b.decide(ctx, controller.CreateTopics(create))
 	if err != nil {
-		b.Logger.Warn("topics could not be created for a client that asked for them", "topics", names, "error", err)
+		b.Logger.Warn("topics could not be created for a client that asked for them", "event", "auto_create_failed", "topics", names, "error", err)
 		return
 	}
 	for _, t := range response.(*wire.CreateTopicsResponse).Topics {
@@ -200,7 +200,7 @@ func (b *Broker) autoCreate(ctx context.Context, c *rpc.Call, q *wire.MetadataRe
 			if t.ErrorMessage != nil {
 				reason = *t.ErrorMessage
 			}
-			b.Logger.Warn("a topic could not be created for a client that asked for it", "topic", t.Name, "error", e, "reason", reason)
+			b.Logger.Warn("a topic could not be created for a client that asked for it", "event", "auto_create_failed", "topic", t.Name, "error", e, "reason", reason)
 		}
 	}
 }

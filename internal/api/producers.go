@@ -81,7 +81,7 @@ func (b *Broker) initProducerID(ctx context.Context, c *rpc.Call, q *wire.InitPr
 		a.ErrorCode = int16(code.InvalidRequest)
 		return a
 	case q.TransactionalId != nil:
-		b.Logger.Warn("a transactional producer was refused: there are no transactions in this version", "transactional_id", *q.TransactionalId, "client", c.Header.ClientID)
+		b.Logger.Warn("a transactional producer was refused: there are no transactions in this version", "event", "transactional_producer_refused", "transactional_id", *q.TransactionalId, "client", c.Header.ClientID)
 		a.ErrorCode = int16(code.TransactionalIdAuthorizationFailed)
 		return a
 	case !b.allowed(c, auth.IdempotentWrite, auth.Cluster, auth.ClusterName) && !b.writesSomewhere(c):
@@ -91,7 +91,7 @@ func (b *Broker) initProducerID(ctx context.Context, c *rpc.Call, q *wire.InitPr
 	id, err := b.newProducerID(ctx)
 	if err != nil {
 		a.ErrorCode = int16(code.CoordinatorLoadInProgress) // what a producer tries again after
-		b.Logger.Warn("no producer id could be had from the controller", "error", err)
+		b.Logger.Warn("no producer id could be had from the controller", "event", "producer_id_failed", "error", err)
 		return a
 	}
 	a.ProducerId, a.ProducerEpoch = id, 0

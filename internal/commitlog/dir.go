@@ -278,7 +278,7 @@ func (d *Dir) recoverAll(ids []ID) error {
 	}
 	wg.Wait()
 	if len(ids) > 0 {
-		d.opt.Logger.Info("logs recovered after an unclean stop", "directory", d.path, "logs", len(ids), "took", time.Since(began))
+		d.opt.Logger.Info("logs recovered after an unclean stop", "event", "logs_recovered", "directory", d.path, "logs", len(ids), "took", time.Since(began))
 	}
 	return d.Err()
 }
@@ -315,7 +315,7 @@ func (d *Dir) saidCompact(l *Log) {
 	d.compact = true
 	d.mu.Unlock()
 	if !said {
-		l.logger().Warn("cleanup.policy=compact keeps every record: this version has no log cleaner yet")
+		l.logger().Warn("cleanup.policy=compact keeps every record: this version has no log cleaner yet", "event", "compaction_missing")
 	}
 }
 
@@ -337,7 +337,7 @@ func (d *Dir) Err() error {
 // fail stops the directory for good and returns its first error.
 func (d *Dir) fail(err error) error {
 	if d.failure.CompareAndSwap(nil, &err) {
-		d.opt.Logger.Error("log directory has failed and takes nothing any more", "directory", d.path, "err", err)
+		d.opt.Logger.Error("log directory has failed and takes nothing any more", "event", "log_dir_failed", "directory", d.path, "err", err)
 		close(d.failed)
 	}
 	return storageError(d.Err())
@@ -455,7 +455,7 @@ func (d *Dir) Open(id ID, o Options, onFlush func(flushedEnd int64)) (*Log, erro
 		return nil, storageError(l.err)
 	}
 	if l.id.TopicID != id.TopicID && l.id.TopicID != ([16]byte{}) && id.TopicID != ([16]byte{}) {
-		l.logger().Warn("directory belongs to a deleted topic of the same name and is put aside", "topic_id", l.id.TopicID, "new_topic_id", id.TopicID)
+		l.logger().Warn("directory belongs to a deleted topic of the same name and is put aside", "event", "stray_directory", "topic_id", l.id.TopicID, "new_topic_id", id.TopicID)
 		if err := d.moveAside(l, "stray"); err != nil {
 			return nil, storageError(err)
 		}

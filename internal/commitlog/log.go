@@ -283,7 +283,7 @@ func (l *Log) fail(err error) error {
 	}
 	l.st.Unlock()
 	if first {
-		l.logger().Error("log is offline", "err", err)
+		l.logger().Error("log is offline", "event", "log_offline", "err", err)
 	}
 	return storageError(err)
 }

@@ -42,7 +42,7 @@ func (d *Dir) maintain(ctx context.Context) {
 			// An error has stopped the directory, or there is no room; then the journal
 			// stays behind and a crash costs a longer scan.
 			if err := d.checkpointNow(due); err != nil && d.Err() == nil {
-				d.opt.Logger.Warn("checkpoint was not written", "directory", d.path, "err", err)
+				d.opt.Logger.Warn("checkpoint was not written", "event", "checkpoint_failed", "directory", d.path, "err", err)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func (d *Dir) Retain(ctx context.Context, now time.Time) {
 		l.ExpireProducers(now)
 		if err := l.retain(now); err != nil && d.Err() == nil {
 			// One log must not keep the others from being cleaned (KAFKA-7215).
-			l.logger().Warn("retention failed", "err", err)
+			l.logger().Warn("retention failed", "event", "retention_failed", "err", err)
 		}
 	}
 }
@@ -354,7 +354,7 @@ func (d *Dir) takeOut(now time.Time) {
 	d.mu.Unlock()
 	for _, t := range due {
 		if err := d.removeAll(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			d.opt.Logger.Warn("deleted file could not be removed", "path", t.path, "err", err)
+			d.opt.Logger.Warn("deleted file could not be removed", "event", "file_not_removed", "path", t.path, "err", err)
 		}
 	}
 }
@@ -375,7 +375,7 @@ func (d *Dir) removeAll(name string) error {
 func (d *Dir) setFull(err error) {
 	if !d.full.Swap(true) {
 		d.metrics.full.Set(1)
-		d.opt.Logger.Error("file system is full: appends are refused until there is room", "directory", d.path, "floor_bytes", d.opt.MinFree, "err", err)
+		d.opt.Logger.Error("file system is full: appends are refused until there is room", "event", "disk_full", "directory", d.path, "floor_bytes", d.opt.MinFree, "err", err)
 	}
 }
 
@@ -396,7 +396,7 @@ func (d *Dir) lookAtSpace() {
 		}
 		d.full.Store(false)
 		d.metrics.full.Set(0)
-		d.opt.Logger.Info("file system has room again: appends go on", "directory", d.path, "free_bytes", free)
+		d.opt.Logger.Info("file system has room again: appends go on", "event", "disk_room_again", "directory", d.path, "free_bytes", free)
 	}
 	if d.opt.BallastBytes > 0 && !d.ballast.Load() && free > d.opt.MinFree+2*d.opt.BallastBytes {
 		f, err := d.fs.Create(path.Join(d.path, ballastFile))

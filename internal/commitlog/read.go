@@ -376,7 +376,7 @@ func (l *Log) damaged(s *segment, pos int64, err error) error {
 		return err
 	}
 	err = code.Errorf(code.CorruptMessage, "%s is damaged at byte %d: %v; restore the file or let another replica lead", l.path(segmentName(s.base)), pos, err)
-	l.logger().Error("damaged batch", "err", err)
+	l.logger().Error("damaged batch", "event", "damaged_batch", "err", err)
 	return err
 }
 

@@ -274,7 +274,7 @@ func (l *Log) putAside(base, size int64, later []int64, bad error) error {
 		reason = "torn"
 	}
 	suffix := fmt.Sprintf(".cut-%d-%d-%s", at, time.Now().Unix(), reason)
-	l.logger().Warn("log was cut at its first bad batch; what follows was never acknowledged as durable and is kept aside",
+	l.logger().Warn("log was cut at its first bad batch; what follows was never acknowledged as durable and is kept aside", "event", "log_cut",
 		"segment", l.path(segmentName(base)), "position", at, "bytes", size-at, "offset", l.end, "reason", bad, "kept_as", l.path(segmentName(base)+suffix))
 	if s == nil {
 		later = append([]int64{base}, later...)
@@ -321,7 +321,7 @@ func (l *Log) copyAside(s *segment, size int64, name string) error {
 		if _, err := f.WriteAt(b[:n], pos-s.size); err != nil {
 			if errors.Is(err, disk.ErrFull) {
 				// Bytes that nobody was promised must not keep a log from starting.
-				l.logger().Warn("no room to keep the cut bytes aside", "kept_bytes", pos-s.size, "err", err)
+				l.logger().Warn("no room to keep the cut bytes aside", "event", "log_cut_lost", "kept_bytes", pos-s.size, "err", err)
 				return nil
 			}
 			return err

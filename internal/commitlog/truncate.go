@@ -299,7 +299,7 @@ func (l *Log) retain(now time.Time) error {
 	if err != nil || to <= start {
 		return err
 	}
-	l.logger().Info("retention deletes segments", "from", start, "to", to)
+	l.logger().Info("retention deletes segments", "event", "segments_deleted", "from", start, "to", to)
 	return l.AdvanceStart(to)
 }
 

@@ -198,7 +198,7 @@ func (g *Groups) lead(index, epoch int32) {
 	}
 	p, err := g.cfg.Source(index)
 	if err != nil {
-		g.log.Error("a partition of groups and offsets is led here and cannot be used", "topic", OffsetsTopic, "partition", index, "error", err)
+		g.log.Error("a partition of groups and offsets is led here and cannot be used", "event", "groups_unusable", "topic", OffsetsTopic, "partition", index, "error", err)
 		return
 	}
 	s := newShard(g, index, epoch, p)

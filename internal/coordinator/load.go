@@ -43,7 +43,7 @@ func (s *shard) load(ctx context.Context) {
 	s.m, s.end, s.written = l.m, l.offset, l.bytes
 	s.snapshot.barred = len(l.open) > 0
 	if s.snapshot.barred {
-		s.logger().Warn("the log of groups has open transactions of another coordinator; it is not shortened", "producers", len(l.open))
+		s.logger().Warn("the log of groups has open transactions of another coordinator; it is not shortened", "event", "group_log_transactions", "producers", len(l.open))
 	}
 	if err := s.apply(out, time.Now()); err != nil {
 		s.notLoaded(ctx, err)
@@ -61,7 +61,7 @@ func (s *shard) load(ctx context.Context) {
 	if took >= slowLoad {
 		level = slog.LevelInfo
 	}
-	s.logger().Log(ctx, level, "loaded a shard of groups", "groups", s.m.Len(), "records", l.records, "end_offset", l.offset, "took", took)
+	s.logger().Log(ctx, level, "loaded a shard of groups", "event", "groups_loaded", "groups", s.m.Len(), "records", l.records, "end_offset", l.offset, "took", took)
 }
 
 // notLoaded decides what becomes of a shard whose log could not be read: what may
@@ -81,7 +81,7 @@ func (s *shard) notLoaded(ctx context.Context, err error) {
 		return
 	}
 	s.phase = broken
-	s.logger().Error("a shard of groups cannot be loaded; its groups have no coordinator until another replica leads or the log is repaired", "error", err)
+	s.logger().Error("a shard of groups cannot be loaded; its groups have no coordinator until another replica leads or the log is repaired", "event", "groups_load_failed", "error", err)
 }
 
 // loader is one replay.

@@ -414,7 +414,7 @@ func (s *shard) fail(err error, tasks []task) {
 	if errors.Is(err, code.NotLeaderOrFollower) || errors.Is(err, code.FencedLeaderEpoch) {
 		level = slog.LevelDebug // leadership moved; the metadata log is about to say so
 	}
-	s.logger().Log(context.Background(), level, "a shard of groups is dropped and read again from its log", "error", err, "again_in", s.retry)
+	s.logger().Log(context.Background(), level, "a shard of groups is dropped and read again from its log", "event", "groups_reloaded", "error", err, "again_in", s.retry)
 	s.retry = min(2*s.retry, lastRetry)
 	answer := clientError(err)
 	for _, t := range tasks {

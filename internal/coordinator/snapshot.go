@@ -116,7 +116,7 @@ func (s *shard) keepShort(now time.Time) error {
 		s.rolled.Store(false)
 		n.size, n.start, n.end = s.written, start, s.end
 		s.written = 0
-		s.logger().Info("wrote a snapshot of a shard of groups", "from_offset", start, "end_offset", s.end, "bytes", n.size)
+		s.logger().Info("wrote a snapshot of a shard of groups", "event", "groups_snapshot", "from_offset", start, "end_offset", s.end, "bytes", n.size)
 	}
 	if n.end != 0 && s.p.HighWatermark() >= n.end {
 		start := n.start

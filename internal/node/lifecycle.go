@@ -103,7 +103,7 @@ func (n *Node) heartbeat(ctx context.Context) error {
 		case <-t.C:
 		}
 		if _, err := n.beat(ctx, false); err != nil && ctx.Err() == nil {
-			n.log.Warn("a heartbeat did not reach the controller", "error", err)
+			n.log.Warn("a heartbeat did not reach the controller", "event", "heartbeat_failed", "error", err)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (n *Node) resign(ctx context.Context) {
 		case mayStop:
 			return
 		case err != nil:
-			n.log.Warn("the controller could not be told that this broker stops", "error", err)
+			n.log.Warn("the controller could not be told that this broker stops", "event", "resign_failed", "error", err)
 			return
 		}
 		select {

@@ -148,10 +148,10 @@ func (n *Node) allDirs() []string {
 // Run starts the node, and stops it in good order when ctx ends. It returns the error that stopped it, or nil.
 func (n *Node) Run(ctx context.Context) error {
 	for _, w := range n.cfg.Warnings {
-		n.log.Warn(w)
+		n.log.Warn("the configuration is doubtful", "event", "config_warning", "warning", w)
 	}
 	if len(n.cfg.NoEffect) > 0 {
-		n.log.Info("some keys of the configuration are known and have no effect here", "keys", n.cfg.NoEffect)
+		n.log.Info("some keys of the configuration are known and have no effect here", "event", "config_no_effect", "keys", n.cfg.NoEffect)
 	}
 	if err := n.build(); err != nil {
 		n.closeDirs()
@@ -232,7 +232,7 @@ func (n *Node) buildAdmin() error {
 		n.admin = a
 		a.mux.Handle("GET /debug/logs", n.loggers.ring)
 	case n.cfg.AdminOptional:
-		n.log.Warn("the admin listener is not there; choose another address by admin.listener", "address", n.cfg.AdminListener, "error", err)
+		n.log.Warn("the admin listener is not there; choose another address by admin.listener", "event", "admin_listener_missing", "address", n.cfg.AdminListener, "error", err)
 	default:
 		return fmt.Errorf("admin.listener=%s: %w; choose another address, or none with admin.listener=", n.cfg.AdminListener, err)
 	}
@@ -361,7 +361,7 @@ func (n *Node) closeDirs() {
 	}
 	for _, d := range all {
 		if err := d.Close(); err != nil {
-			n.log.Warn("a log directory could not be closed", "directory", d.Path(), "error", err)
+			n.log.Warn("a log directory could not be closed", "event", "log_dir_close_failed", "directory", d.Path(), "error", err)
 		}
 	}
 }
@@ -438,7 +438,7 @@ func (n *Node) limits(l config.Layers) server.Limits {
 	get := func(key string) string { return n.cfg.Keys.String(config.Broker, key, l) }
 	limits, err := server.LimitsFrom(get)
 	if err != nil {
-		n.log.Error("limits of connections by address cannot be used and are left out", "error", err)
+		n.log.Error("limits of connections by address cannot be used and are left out", "event", "limits_unusable", "error", err)
 		limits, _ = server.LimitsFrom(func(key string) string {
 			if key == "max.connections.per.ip.overrides" {
 				return ""

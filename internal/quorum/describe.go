@@ -138,13 +138,18 @@ func (l raftLogger) Debug(v ...any)                 {}
 func (l raftLogger) Debugf(format string, v ...any) {}
 func (l raftLogger) Info(v ...any)                  { l.log.Debug("raft", "message", fmt.Sprint(v...)) }
 func (l raftLogger) Infof(format string, v ...any)  { l.debugf(format, v...) }
-func (l raftLogger) Warning(v ...any)               { l.log.Warn("raft", "message", fmt.Sprint(v...)) }
+func (l raftLogger) Warning(v ...any) {
+	l.log.Warn("raft", "event", "raft", "message", fmt.Sprint(v...))
+}
 func (l raftLogger) Warningf(format string, v ...any) {
-	l.log.Warn("raft", "message", fmt.Sprintf(format, v...))
+	l.log.Warn("raft", "event", "raft", "message", fmt.Sprintf(format, v...))
+}
+func (l raftLogger) Error(v ...any) {
+	l.log.Error("raft", "event", "raft", "message", fmt.Sprint(v...))
 }
 func (l raftLogger) Error(v ...any) { l.log.Error("raft", "message", fmt.Sprint(v...)) }
 func (l raftLogger) Errorf(format string, v ...any) {
-	l.log.Error("raft", "message", fmt.Sprintf(format, v...))
+	l.log.Error("raft", "event", "raft", "message", fmt.Sprintf(format, v...))
 }
 func (l raftLogger) Fatal(v ...any)                 { panic(fmt.Sprint(v...)) }
 func (l raftLogger) Fatalf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }

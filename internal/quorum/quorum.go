@@ -226,7 +226,7 @@ func (q *Quorum) bootstrap() error {
 	if err := q.snaps.write(first, encodeSnapshot(image, q.opt.Voters, time.UnixMilli(0))); err != nil {
 		return err
 	}
-	q.log.Info("began a new metadata log", "cluster", q.opt.ClusterID, "voters", votersString(q.opt.Voters))
+	q.log.Info("began a new metadata log", "event", "metadata_log_created", "cluster", q.opt.ClusterID, "voters", votersString(q.opt.Voters))
 	return q.snaps.add(first)
 }
 
@@ -369,7 +369,7 @@ func (q *Quorum) take() error {
 	for _, m := range inbox {
 		q.seen[m.GetFrom()] = time.Now()
 		if err := q.rn.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {
-			q.log.Warn("refused a message of raft", "from", m.GetFrom(), "type", m.GetType().String(), "err", err)
+			q.log.Warn("refused a message of raft", "event", "raft_message_refused", "from", m.GetFrom(), "type", m.GetType().String(), "err", err)
 		}
 	}
 	for _, f := range calls {
@@ -464,7 +464,7 @@ func (q *Quorum) write(recs []metadata.Record) (refused, err error) {
 	before := q.raft.written
 	if err := q.raft.write(entries); err != nil {
 		if errors.Is(err, disk.ErrFull) {
-			q.log.Warn("the metadata log's disk is full; refused a decision", "records", len(recs), "err", err)
+			q.log.Warn("the metadata log's disk is full; refused a decision", "event", "metadata_disk_full", "records", len(recs), "err", err)
 			return code.Errorf(code.KafkaStorageError, "The disk of the metadata log is full, so nothing was changed; make room and try again."), nil
 		}
 		return nil, err
@@ -562,7 +562,7 @@ func (q *Quorum) role(s *raft.SoftState) {
 
 // resign throws away what this leader decided and did not see committed.
 func (q *Quorum) resign() {
-	q.log.Info("resigned as the active controller", "epoch", q.term)
+	q.log.Info("resigned as the active controller", "event", "controller_resigned", "epoch", q.term)
 	q.active, q.spec = false, nil
 	for _, d := range q.decided {
 		if d.p != nil {
@@ -584,7 +584,7 @@ func (q *Quorum) settleRole() error {
 	q.active = true
 	q.spec = q.committed
 	q.env.Sessions.Reset(q.spec, time.Now())
-	q.log.Info("became the active controller", "epoch", q.term, "offset", q.applied)
+	q.log.Info("became the active controller", "event", "controller_elected", "epoch", q.term, "offset", q.applied)
 	if len(q.held) > 0 {
 		// The leader before ended inside a decision; nobody was answered.
 		q.held = nil
@@ -742,7 +742,7 @@ func (q *Quorum) expire(now time.Time) error {
 	return q.decide(func(img *metadata.Image, env *controller.Env) ([]metadata.Record, any, error) {
 		recs, fenced, err := controller.Expire()(img, env)
 		if ids, _ := fenced.([]int32); len(ids) > 0 {
-			q.log.Warn("fenced brokers that were not heard of", "brokers", ids, "timeout", env.Defaults.SessionTimeout)
+			q.log.Warn("fenced brokers that were not heard of", "event", "brokers_fenced", "brokers", ids, "timeout", env.Defaults.SessionTimeout)
 		}
 		return recs, nil, err
 	}, nil)
@@ -777,7 +777,7 @@ func (q *Quorum) writeSnapshot(image *metadata.Image, voters []Voter, bytes int6
 func (q *Quorum) snapshotWritten(r snapResult) error {
 	q.snapping = false
 	if errors.Is(r.err, disk.ErrFull) {
-		q.log.Warn("no room for a snapshot of the metadata; will try again", "err", r.err)
+		q.log.Warn("no room for a snapshot of the metadata; will try again", "event", "metadata_snapshot_failed", "err", r.err)
 		return nil
 	}
 	if r.err != nil {
@@ -788,7 +788,7 @@ func (q *Quorum) snapshotWritten(r snapResult) error {
 	}
 	q.sinceBytes -= r.bytes
 	q.metrics.snapshots.Inc()
-	q.log.Info("wrote a snapshot of the metadata", "offset", r.snap.index+1, "epoch", r.snap.term)
+	q.log.Info("wrote a snapshot of the metadata", "event", "metadata_snapshot", "offset", r.snap.index+1, "epoch", r.snap.term)
 	if err := q.snaps.add(r.snap); err != nil {
 		return err
 	}
@@ -821,7 +821,7 @@ func (q *Quorum) install(s *raftpb.Snapshot) error {
 	if q.announced {
 		q.publish(delta, nil)
 	}
-	q.log.Info("took over a snapshot of the metadata", "offset", snap.index+1, "epoch", snap.term)
+	q.log.Info("took over a snapshot of the metadata", "event", "metadata_snapshot_loaded", "offset", snap.index+1, "epoch", snap.term)
 	return nil
 }
 

@@ -224,7 +224,7 @@ func (s *Set) remove(p *Partition) {
 
 func (s *Set) delete(d *commitlog.Dir, id commitlog.ID) {
 	if err := d.Delete(id); err != nil {
-		s.log.Error("deleting a partition failed; its files stay", "topic", id.Topic, "partition", id.Partition, "error", err)
+		s.log.Error("deleting a partition failed; its files stay", "event", "partition_not_deleted", "topic", id.Topic, "partition", id.Partition, "error", err)
 	}
 	delete(s.lies, commitlog.ID{Topic: id.Topic, Partition: id.Partition})
 }
@@ -249,7 +249,7 @@ func (s *Set) take(m *metadata.Topic, changed []int32, image *metadata.Image) {
 	}
 	opts, err := s.cfg.TopicOptions(image, m.Name)
 	if err != nil {
-		s.log.Error("a topic's configuration cannot be used; Kafka's defaults are until it is set right", "topic", m.Name, "error", err)
+		s.log.Error("a topic's configuration cannot be used; Kafka's defaults are until it is set right", "event", "topic_config_unusable", "topic", m.Name, "error", err)
 		opts = commitlog.DefaultOptions()
 	}
 	now := time.Now()
@@ -266,14 +266,14 @@ func (s *Set) take(m *metadata.Topic, changed []int32, image *metadata.Image) {
 			var err error
 			p, err = s.open(m, int32(i), dirs(i), opts, t.stats)
 			if t.offline[i] = err != nil; err != nil {
-				s.log.Error("a partition cannot be opened and is offline", "topic", m.Name, "partition", i, "error", err)
+				s.log.Error("a partition cannot be opened and is offline", "event", "partition_offline", "topic", m.Name, "partition", i, "error", err)
 				return
 			}
 			t.partitions[i] = p
 		}
 		before, led := p.Replication()
 		if err := p.become(isr.Partition{Replicas: d.Replicas, ISR: d.ISR, Leader: d.Leader, LeaderEpoch: d.LeaderEpoch, PartitionEpoch: d.PartitionEpoch}, now); err != nil {
-			s.log.Error("a partition's log takes no leadership", "topic", m.Name, "partition", i, "error", err)
+			s.log.Error("a partition's log takes no leadership", "event", "leadership_failed", "topic", m.Name, "partition", i, "error", err)
 		}
 		if after, leads := p.Replication(); led && leads && after.ISR < before.ISR {
 			s.shrinks.Add(1)
@@ -399,7 +399,7 @@ func (s *Set) configure(changed []metadata.ConfigResource, image *metadata.Image
 	for _, t := range topics {
 		opts, err := s.cfg.TopicOptions(image, t.name)
 		if err != nil {
-			s.log.Error("a topic's configuration cannot be used and stays as it was", "topic", t.name, "error", err)
+			s.log.Error("a topic's configuration cannot be used and stays as it was", "event", "topic_config_unusable", "topic", t.name, "error", err)
 			continue
 		}
 		for _, p := range t.partitions {
@@ -423,7 +423,7 @@ func (s *Set) Run(ctx context.Context) error {
 			if errs[i] = d.Run(ctx); errs[i] == nil {
 				return
 			}
-			s.log.Error("a log directory failed; its partitions are offline", "directory", d.Path(), "error", errs[i])
+			s.log.Error("a log directory failed; its partitions are offline", "event", "log_dir_offline", "directory", d.Path(), "error", errs[i])
 			for _, p := range s.every() {
 				if p.home == d {
 					p.wakeAll(false) // what waits for it would wait in vain

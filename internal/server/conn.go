@@ -60,13 +60,15 @@ type conn struct {
 	want       int     // how much the next read shall take
 	trust      int     // size of the last large frame
 	now        time.Time
-	clock      int64 // when bytes came or the last calls were handled, by the server's clock
-	arrived    int64 // when the bytes came that are being handled
-	parking    bool  // comp was set and may still be
-	privileged bool  // may go over the budget until its frame is complete
-	fresh      bool  // nothing was handled on this goroutine's stack
-	broken     bool  // a handler panicked
-	wakes      uint8 // up to youngWakes
+	clock      int64     // when bytes came or the last calls were handled, by the server's clock
+	arrived    int64     // when the bytes came that are being handled
+	parking    bool      // comp was set and may still be
+	privileged bool      // may go over the budget until its frame is complete
+	fresh      bool      // nothing was handled on this goroutine's stack
+	broken     bool      // a handler panicked
+	wakes      uint8     // up to youngWakes
+	outdated   bool      // it was seen to use a version that is outdated
+	defects    []*defect // of its library, as long as nothing shows that they matter
 
 	active  atomic.Int64             // when bytes last came or went, Unix nanoseconds
 	mute    atomic.Int64             // not to be read before, Unix nanoseconds (KIP-219)

@@ -30,7 +30,8 @@ type listener struct {
 // servedAPI is a row of the table with its figures.
 type servedAPI struct {
 	*rpc.API
-	stats *requestStats
+	stats  *requestStats
+	oldest int16 // version that Apache Kafka still serves
 }
 
 func newListener(s *Server, cfg Listener, table rpc.Table) *listener {
@@ -42,7 +43,7 @@ func newListener(s *Server, cfg Listener, table rpc.Table) *listener {
 	l.current = m.connections.WithLabelValues(l.Name)
 	for key := range l.apis {
 		if a := table.Lookup(l.Name, int16(key)); a != nil {
-			l.apis[key] = &servedAPI{a, m.requests.stats(a, l.Internal)}
+			l.apis[key] = &servedAPI{a, m.requests.stats(a, l.Internal), oldest(int16(key))}
 		}
 	}
 	return l

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,6 +176,57 @@ func (t *timing) phases(began, ended int64) [phases]int64 {
 		inQueue: t.began - t.arrived, inHandler: t.handled - t.began, inWait: t.answered - t.handled,
 		inOrder: began - t.answered, inSend: ended - began, inAll: ended - t.arrived,
 	}
+}
+
+// timing begins the timing of calls that are about to be handled, which are of one API, and counts them.
+func (c *conn) timing(api *servedAPI) timing {
+	calls := c.work.calls
+	who := c.identify(clip(calls[len(calls)-1].Header.ClientID))
+	for i := 0; i < len(calls); {
+		n, v := 1, calls[i].Header.Version
+		for i+n < len(calls) && calls[i+n].Header.Version == v {
+			n++
+		}
+		api.stats.called(v, n)
+		if v < api.oldest || len(c.defects) > 0 {
+			c.judge(who, api, v)
+		}
+		i += n
+	}
+	return timing{api: api, who: who, arrived: c.arrived, began: c.clock}
+}
+
+// identify returns who sends requests, as its last one and its ApiVersions say.
+func (c *conn) identify(client string) *identity {
+	who := c.who.Load()
+	if who == nil || who.client != client || who.software != c.Client {
+		if who == nil || who.software != c.Client {
+			c.defects = c.s.clients.of(c.Client)
+		}
+		who = &identity{strings.Clone(client), c.Client}
+		c.who.Store(who)
+	}
+	return who
+}
+
+// clip shortens a client's id to what is kept of it.
+func clip(id string) string { return id[:min(len(id), mostOfClientID)] }
+
+// tick reads the clock after calls were handled.
+func (c *conn) tick() int64 {
+	c.clock = c.s.clock()
+	return c.clock
+}
+
+// until returns the timing of one reply, with until when it may wait.
+func (t timing) until(r *rpc.Reply) timing {
+	t.answered = t.handled
+	if p := r.Parked(); p != nil && t.api.LongPoll {
+		if d := p.Deadline(); !d.IsZero() {
+			t.allowed = t.handled + int64(time.Until(d))
+		}
+	}
+	return t
 }
 
 // Describe implements prometheus.Collector.

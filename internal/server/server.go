@@ -110,6 +110,7 @@ type Server struct {
 	connections atomic.Uint64 // ids given
 	began       time.Time     // what clock counts from
 	slow        slow
+	clients     clients
 
 	ctx      context.Context // of the handlers; ends when a drain does
 	cancel   context.CancelFunc
@@ -157,7 +158,7 @@ func New(cfg Config, table rpc.Table, log *slog.Logger, reg prometheus.Registere
 		admission: newAdmission(cfg.Limits),
 		warnings:  bucket{rate: 20},
 		stopped:   make(chan struct{}), killed: make(chan struct{}),
-		began: time.Now(),
+		began: time.Now(), clients: clients{known: defects(), seen: map[warned]struct{}{}},
 		conns: map[*conn]struct{}{},
 	}
 	s.slow.set(cfg.Limits.SlowRequest)
