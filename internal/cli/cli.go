@@ -11,9 +11,9 @@ import (
 	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/group"
-	"github.com/klamm/klamm/internal/cli/nodecmd"
 	"github.com/klamm/klamm/internal/cli/profile"
 	"github.com/klamm/klamm/internal/cli/records"
+	"github.com/klamm/klamm/internal/cli/run"
 	"github.com/klamm/klamm/internal/cli/topic"
 )
 
@@ -68,7 +68,7 @@ func Root(a *app.App) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", nodecmd.Dev(a), nodecmd.Server(a), nodecmd.Format(a))
+	add("run", run.Dev(a), run.Server(a), run.Format(a))
 	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
 	add("tools", profile.Noun(a), dump.Noun(a), version(a))
 	return root

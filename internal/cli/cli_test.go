@@ -16,8 +16,8 @@ import (
 	"github.com/klamm/klamm/internal/cli/apptest"
 )
 
-// run runs one command line without a terminal and without environment.
-func run(t *testing.T, in string, args ...string) (exit int, out, err string) {
+// klamm runs one command line without a terminal and without environment.
+func klamm(t *testing.T, in string, args ...string) (exit int, out, err string) {
 	t.Helper()
 	var o, e bytes.Buffer
 	a := &app.App{In: strings.NewReader(in), Out: &o, Err: &e, Env: func(string) string { return "" }}
@@ -46,7 +46,7 @@ func TestEveryCommandHasAnExampleAShortTextAndHelpThatBeginsWithThem(t *testing.
 			}
 		}
 		args := append(strings.Fields(c.CommandPath())[1:], "--help")
-		exit, out, _ := run(t, "", args...)
+		exit, out, _ := klamm(t, "", args...)
 		if exit != 0 || strings.Index(out, "Examples") > strings.Index(out, "Usage") || !strings.Contains(out, "Examples") {
 			t.Errorf("%s --help: exit %d\n%s", c.CommandPath(), exit, out)
 		}
@@ -83,7 +83,7 @@ func TestMistakesOfTheCommandLineExitWith2AndSayWhatToTry(t *testing.T) {
 		{[]string{"log", "dump", "-o", "csv", "x"}, "table, json, jsonl"},
 		{[]string{"version", "-o", "xml"}, "the forms are"},
 	} {
-		exit, out, err := run(t, "", c.args...)
+		exit, out, err := klamm(t, "", c.args...)
 		if exit != app.ExitUsage || out != "" || !strings.Contains(err, c.want) || !strings.Contains(err, "error K") {
 			t.Errorf("%v: exit %d, out %q, err %q; want %q", c.args, exit, out, err, c.want)
 		}
@@ -99,7 +99,7 @@ func TestNobodyListensIsSaidAtOnce(t *testing.T) {
 	_ = l.Close()
 	began := time.Now()
 	for _, args := range [][]string{{"topic", "list"}, {"produce", "t"}, {"consume", "t"}, {"group", "describe", "g"}} {
-		exit, _, text := run(t, "", append(args, "-b", addr)...)
+		exit, _, text := klamm(t, "", append(args, "-b", addr)...)
 		if exit != app.ExitFailed || !strings.Contains(text, "error K1002") || !strings.Contains(text, addr) || !strings.Contains(text, "klamm dev") {
 			t.Errorf("%v: exit %d, %s", args, exit, text)
 		}
@@ -114,11 +114,11 @@ func TestServerRefusesAFileThatItCannotObey(t *testing.T) {
 	if err := os.WriteFile(file, []byte("node.id=1\nlisteners=SSL://:9092\nnum.io.threads=0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	exit, _, text := run(t, "", "server", "--config", file)
+	exit, _, text := klamm(t, "", "server", "--config", file)
 	if exit != app.ExitFailed || !strings.Contains(text, file+":2:") || !strings.Contains(text, file+":3:") || !strings.Contains(text, "K1007") {
 		t.Errorf("exit %d: %s", exit, text)
 	}
-	if exit, _, text = run(t, "", "server", "--config", file+".not"); exit != app.ExitNotFound || !strings.Contains(text, "there is no file") {
+	if exit, _, text = klamm(t, "", "server", "--config", file+".not"); exit != app.ExitNotFound || !strings.Contains(text, "there is no file") {
 		t.Errorf("exit %d: %s", exit, text)
 	}
 }

@@ -203,7 +203,7 @@ func TestCommandsAgainstANodeExitAsTheyPromise(t *testing.T) {
 		{"", "topic delete orders other nope --confirm orders --confirm other", 7, "", "deleted topic other"},
 		{"", "topic list -o name", 0, "kept\n", ""},
 	} {
-		exit, out, text := run(t, c.in, append(strings.Fields(c.args), "-b", addr)...)
+		exit, out, text := klamm(t, c.in, append(strings.Fields(c.args), "-b", addr)...)
 		if exit != c.exit || !strings.Contains(out, c.out) || !strings.Contains(text, c.err) {
 			t.Errorf("klamm %s: exit %d, want %d\nout: %s\nerr: %s", c.args, exit, c.exit, out, text)
 		}
@@ -213,11 +213,11 @@ func TestCommandsAgainstANodeExitAsTheyPromise(t *testing.T) {
 func TestASecondNodeIsToldWhoHasTheDirectoryAndThePort(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	addr := startDev(t, dir)
-	exit, _, text := run(t, "", "dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--override", "admin.listener=")
+	exit, _, text := klamm(t, "", "dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--override", "admin.listener=")
 	if exit != app.ExitFailed || !strings.Contains(text, fmt.Sprint(os.Getpid())) {
 		t.Errorf("exit %d: %s", exit, text)
 	}
-	exit, _, text = run(t, "", "dev", "--listen", addr, "--data-dir", dir+"2", "--override", "admin.listener=")
+	exit, _, text = klamm(t, "", "dev", "--listen", addr, "--data-dir", dir+"2", "--override", "admin.listener=")
 	if exit != app.ExitFailed || !strings.Contains(text, "is taken") || !strings.Contains(text, "--listen localhost:19092") {
 		t.Errorf("exit %d: %s", exit, text)
 	}

@@ -1,4 +1,4 @@
-package nodecmd
+package app
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// portHolder names the process that listens at a TCP port, or "" when it cannot be known (another user's).
-func portHolder(port int) string {
+// PortHolder names the process that listens at a TCP port, or "" when it cannot be known (another user's).
+func PortHolder(port int) string {
 	sockets := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
