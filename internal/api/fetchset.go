@@ -138,6 +138,7 @@ func (f *fetch) name(c *rpc.Call, q *wire.FetchPartition) {
 	} else if !f.byID {
 		p.denied = f.b.readable(c, p.key.topic.name)
 	}
+	p.fetches(c.Conn)
 	f.enqueue(slot, p)
 }
 
@@ -429,6 +430,7 @@ func (f *fetch) write(r *rpc.Reply, p *fetchPart, endpoints []wire.FetchResponse
 		return endpoints
 	}
 	p.sent(f.follower)
+	p.fetched(f.conn)
 	bytes := res.bytes
 	if bytes == nil {
 		bytes = res.Data.Bytes()

@@ -74,6 +74,7 @@ func (b *Broker) joinGroup(_ context.Context, c *rpc.Call, q *wire.JoinGroupRequ
 	if !b.allowed(c, auth.Read, auth.Group, q.GroupId) {
 		return fail(code.GroupAuthorizationFailed)
 	}
+	c.Conn.Did.Member(q.GroupId)
 	return b.decideGroup(c, r, q.GroupId, group.Join(q, c.Header.Version, client(c)), fail)
 }
 
@@ -97,6 +98,7 @@ func (b *Broker) heartbeat(_ context.Context, c *rpc.Call, q *wire.HeartbeatRequ
 	if !b.allowed(c, auth.Read, auth.Group, q.GroupId) {
 		return fail(code.GroupAuthorizationFailed)
 	}
+	c.Conn.Did.Member(q.GroupId)
 	return b.decideGroup(c, r, q.GroupId, group.Heartbeat(q), func(e code.Error) wire.Message {
 		if e == code.CoordinatorLoadInProgress { // the group is still being read: the member is most likely in it
 			e = code.None
@@ -118,6 +120,7 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 	if !b.allowed(c, auth.Read, auth.Group, q.GroupId) {
 		return group.CommitError(q, code.GroupAuthorizationFailed)
 	}
+	c.Conn.Did.Member(q.GroupId)
 	image := b.image()
 	refused := make(map[tp]code.Error)
 	ask := *q

@@ -64,6 +64,7 @@ func (b *Broker) produce(_ context.Context, calls []rpc.Call, replies []*rpc.Rep
 		b.readProduce(s, int32(i), &calls[i], replies[i])
 	}
 	b.appendAll(s, calls[0].Arrived)
+	s.produced(calls[0].Conn)
 	next := 0
 	for i := range calls {
 		end := next

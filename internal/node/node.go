@@ -214,6 +214,7 @@ func (n *Node) build() error {
 	}
 	n.server = server.New(serve, table, n.loggers.of("server"), n.reg)
 	n.expose()
+	n.reg.MustRegister(&clientsCollector{n})
 	return n.buildAdmin()
 }
 
@@ -231,6 +232,7 @@ func (n *Node) buildAdmin() error {
 	case err == nil:
 		n.admin = a
 		a.mux.Handle("GET /debug/logs", n.loggers.ring)
+		a.mux.HandleFunc("GET /clients", n.serveClients)
 	case n.cfg.AdminOptional:
 		n.log.Warn("the admin listener is not there; choose another address by admin.listener", "event", "admin_listener_missing", "address", n.cfg.AdminListener, "error", err)
 	default:

@@ -32,6 +32,8 @@ type Conn struct {
 	// Scratch is memory that handlers may keep for the next call: nil at first, it wanders between
 	// connections, so that an idle one holds none. Handlers alone may use it, Parked may not.
 	Scratch any
+	// Did is what the connection did.
+	Did Activity
 }
 
 // ClientSoftware names a client library (KIP-511).

@@ -274,6 +274,7 @@ func (c *conn) move(to *buffer) {
 // filled notes that n of the bytes that space offered were read.
 func (c *conn) filled(n, offered int) {
 	c.w += n
+	c.Did.Received(n)
 	switch {
 	case n == offered && offered >= c.want:
 		c.want = max(c.want, min(2*c.want, c.s.readAhead))
@@ -494,6 +495,7 @@ func (c *conn) handle(api *servedAPI) error {
 		w.run = append(w.run, r)
 	}
 	ends := false // a reply ends the connection
+	c.Did.Called(api.Key, w.calls[len(w.calls)-1].Header.Version, len(w.calls), c.now)
 	t := c.timing(api)
 	if api.Run != nil {
 		if api.Blocks {
@@ -672,6 +674,7 @@ func (c *conn) send(o *sender, replies []outgoing, began int64) (ended int64, er
 	ended = c.s.clock()
 	if o.sent > 0 {
 		c.l.sent.Add(float64(o.sent))
+		c.Did.Sent(o.sent)
 		if o.sent > gathered {
 			c.active.Store(time.Now().UnixNano())
 		}

@@ -38,6 +38,7 @@ func (s *Server) sweep(now time.Time) {
 	s.mu.Lock()
 	var expired, stalled, rest []*conn
 	for c := range s.conns {
+		c.Did.Mark(now, c.since)
 		silent := now.Sub(time.Unix(0, c.active.Load()))
 		state := c.state.Load()
 		switch {

@@ -1,0 +1,26 @@
+package api
+
+import "github.com/klamm/klamm/internal/rpc"
+
+// produced notes what a run of Produce requests brought, for those who look at the connection.
+func (s *scratch) produced(conn *rpc.Conn) {
+	for i := range s.slots {
+		if l := &s.slots[i]; l.err == nil {
+			e := &l.produced.Entry
+			conn.Did.Produced(l.partition.Topic(), e.LastOffset-e.BaseOffset+1, int64(len(l.produced.Records)))
+		}
+	}
+}
+
+// fetches notes a partition that a request names.
+func (p *fetchPart) fetches(conn *rpc.Conn) {
+	if p.partition != nil && p.denied == nil {
+		conn.Did.Fetches(p.partition.Topic())
+	}
+}
+
+// fetched notes what an answer gives of a partition.
+func (p *fetchPart) fetched(conn *rpc.Conn) {
+	d := &p.result.Data
+	conn.Did.Fetched(max(0, d.NextOffset()-max(p.offset, d.FirstOffset())), int64(p.size))
+}
