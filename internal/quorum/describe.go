@@ -147,9 +147,6 @@ func (l raftLogger) Warningf(format string, v ...any) {
 func (l raftLogger) Error(v ...any) {
 	l.log.Error("raft", "event", "raft", "message", fmt.Sprint(v...))
 }
-func (l raftLogger) Error(v ...any) {
-	l.log.Error("raft", "event", "raft", "message", fmt.Sprint(v...))
-}
 func (l raftLogger) Errorf(format string, v ...any) {
 	l.log.Error("raft", "event", "raft", "message", fmt.Sprintf(format, v...))
 }
