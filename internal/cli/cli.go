@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/cli/demo"
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/group"
 	"github.com/klamm/klamm/internal/cli/profile"
@@ -68,7 +69,7 @@ func Root(a *app.App) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", run.Dev(a), run.Server(a), run.Format(a))
+	add("run", run.Dev(a), demo.Command(a, Run), run.Server(a), run.Format(a))
 	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
 	add("tools", profile.Noun(a), dump.Noun(a), version(a))
 	return root

@@ -45,8 +45,10 @@ type App struct {
 	quiet      bool
 	verbose    bool
 	noColor    bool
-	more       map[string]string // of SetConnection
-	found      *target           // once it was looked for
+
+	moreBrokers string            // of SetConnection
+	more        map[string]string // of SetConnection
+	found       *target           // once it was looked for
 }
 
 // New returns the App of a process.

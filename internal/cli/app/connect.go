@@ -79,7 +79,7 @@ func (a *App) target() (*target, error) {
 		value func() string
 		from  string
 	}{
-		{func() string { return a.brokers }, "--brokers"},
+		{func() string { return cmp.Or(a.brokers, a.moreBrokers) }, "--brokers"},
 		{func() string { return cmp.Or(said["bootstrap.servers"], said["metadata.broker.list"]) }, "-X"},
 		{func() string { return only(asked, p.Brokers) }, "profile " + name},
 		{func() string { return a.Env("KLAMM_BROKERS") }, "KLAMM_BROKERS"},
@@ -128,12 +128,10 @@ func (a *App) said() (map[string]string, error) {
 	return said, nil
 }
 
-// SetConnection is --brokers and -X for commands that read their own flags. An empty brokers says nothing.
+// SetConnection is --brokers and -X for commands that read their own flags, and for Apps of another command's
+// making. An empty brokers says nothing.
 func (a *App) SetConnection(brokers string, properties map[string]string) {
-	if brokers != "" {
-		a.brokers = brokers
-	}
-	a.more, a.found = properties, nil
+	a.moreBrokers, a.more, a.found = brokers, properties, nil
 }
 
 // Seeds returns the brokers to ask first and where they are named.
