@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -170,12 +171,22 @@ func (c *nodeCollector) process(to chan<- prometheus.Metric) {
 	}
 }
 
-// version is that of the module that the process was built from.
+// module is the path of the module that this package belongs to.
+const module = "github.com/klamm/klamm"
+
+// version is Klamm's in this process, be it a program of its own or a part of another.
 func version() string {
-	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
-		return b.Main.Version
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(devel)"
 	}
-	return "(devel)"
+	version := b.Main.Version
+	for _, d := range b.Deps {
+		if d.Path == module {
+			version = d.Version
+		}
+	}
+	return cmp.Or(version, "(devel)")
 }
 
 // idleEvery is over how long the share of idle processors is measured at least.

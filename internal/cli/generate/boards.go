@@ -138,6 +138,11 @@ func clients() board {
 					query{"sum by (listener) (" + rate("kafka_server_socket_server_metrics_connection_close_total", "") + ")", "ended {{listener}}"}),
 				graph(8, "Refused", "Requests and connections, by reason.", "ops", query{"sum by (reason) (" + rate("klamm_server_refused_total", "") + ")", "{{reason}}"}),
 			}},
+			{"Who they are", 8, []panel{
+				graph(16, "Connections by library", "By what clients say of themselves (ApiVersions).", "none", query{"sum by (library, version) (" + on("klamm_clients", "") + ")", "{{library}} {{version}}"}),
+				graph(8, "Clients that push their metrics (KIP-714)", "What they push is on /metrics/detail, klamm_client_*.", "none",
+					query{"sum(" + on("klamm_telemetry_instances", "") + ")", "clients"}, query{"sum(" + on("klamm_telemetry_series", "") + ")", "series"}),
+			}},
 			{"Requests", 8, []panel{
 				graph(8, "By API", "", "reqps", query{"sum by (request) (" + rate("kafka_network_requestmetrics_requests_total", `request=~"$api"`) + ")", "{{request}}"}),
 				graph(8, "By version", "Old versions tell of old clients.", "reqps", query{"sum by (request, version) (" + rate("kafka_network_requestmetrics_requests_total", `request=~"$api"`) + ")", "{{request}} v{{version}}"}),
