@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/klamm/klamm/internal/code"
 	"github.com/klamm/klamm/internal/metadata"
@@ -43,13 +44,19 @@ func (b *Broker) apiVersions(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 		a.ErrorCode = int16(code.RebootstrapRequired)
 	default:
 		if c.Header.Version >= 3 {
-			c.Conn.Client = rpc.ClientSoftware{Name: string([]byte(q.ClientSoftwareName)), Version: string([]byte(q.ClientSoftwareVersion))}
+			c.Conn.Client = rpc.ClientSoftware{Name: kept(q.ClientSoftwareName), Version: kept(q.ClientSoftwareVersion)}
 		}
 		b.describeFeatures(a)
 	}
 	a.ApiKeys = b.advertised(c.Conn.Listener)
 	r.Buf = a.Append(r.Buf, c.Header.Version)
 }
+
+// longestSoftware is how many bytes of a library's name or version a connection keeps.
+const longestSoftware = 256
+
+// kept is a copy of a name, in memory of its own.
+func kept(name string) string { return strings.Clone(name[:min(len(name), longestSoftware)]) }
 
 func (b *Broker) advertised(listener string) []wire.ApiVersionsResponseApiVersion {
 	var list []wire.ApiVersionsResponseApiVersion

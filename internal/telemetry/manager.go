@@ -25,6 +25,8 @@ const (
 	mostInstances = 16384
 	// leastMemory is how long an instance that says nothing is remembered at least; else it is three push intervals.
 	leastMemory = time.Minute
+	// longestText is how many bytes of a client's id, or of its library's name, are looked at and kept.
+	longestText = 256
 	// highestCodec is the greatest number of a compression type (zstd).
 	highestCodec = 4
 )
@@ -298,7 +300,7 @@ func (m *Manager) instance(id wire.UUID, c Client, now time.Time) *instance {
 		c.Connection = by
 		m.forget(e)
 	} else {
-		c = Client{Connection: c.Connection, ID: strings.Clone(c.ID), Software: strings.Clone(c.Software), Version: strings.Clone(c.Version),
+		c = Client{Connection: c.Connection, ID: strings.Clone(clip(c.ID)), Software: strings.Clone(clip(c.Software)), Version: strings.Clone(clip(c.Version)),
 			Principal: c.Principal, Address: c.Address, Port: c.Port}
 	}
 	i := &instance{Terms: m.terms(id, c), client: c, version: m.version, heard: now}
@@ -363,6 +365,9 @@ func subscriptionID(t Terms) int32 {
 	}
 	return int32(sum)
 }
+
+// clip shortens a text of a client to what is kept of it.
+func clip(text string) string { return text[:min(len(text), longestText)] }
 
 // newID is an id that no instance has.
 func (m *Manager) newID() wire.UUID {

@@ -336,4 +336,17 @@ func TestPushedIsBounded(t *testing.T) {
 	if clients, series := p.Size(); clients != mostClients || series != mostClients || p.recent.Len() != clients {
 		t.Errorf("%d series of %d clients", series, clients)
 	}
+	for i := range many {
+		many[i].labels = []label{{"k", strings.Repeat("v", 3000)}}
+	}
+	for n := range 9 {
+		p.keep(wire.UUID{byte(n), 3}, Client{ID: strings.Repeat("i", 1<<20)}, many, 0, now)
+	}
+	if clients, _ := p.Size(); p.bytes > mostBytes || clients < 2 {
+		t.Errorf("%d bytes of %d clients", p.bytes, clients)
+	}
+	p.expire(now.Add(time.Hour))
+	if clients, series := p.Size(); clients+series+p.bytes != 0 {
+		t.Errorf("%d clients, %d series and %d bytes are left of nothing", clients, series, p.bytes)
+	}
 }

@@ -19,7 +19,7 @@ func newMetrics(reg prometheus.Registerer, of *Manager) *metrics {
 	m := &metrics{
 		pushes:    prometheus.NewCounter(prometheus.CounterOpts{Name: "klamm_telemetry_pushes_total", Help: "Pushes of clients' metrics that were taken."}),
 		throttled: prometheus.NewCounter(prometheus.CounterOpts{Name: "klamm_telemetry_throttled_total", Help: "Requests for subscriptions and pushes that came before the push interval was over."}),
-		skipped:   prometheus.NewCounter(prometheus.CounterOpts{Name: "klamm_telemetry_skipped_points_total", Help: "Points of pushes that were not kept: histograms, and what is over the limits."}),
+		skipped:   prometheus.NewCounter(prometheus.CounterOpts{Name: "klamm_telemetry_skipped_points_total", Help: "Points of pushes that were not kept: histograms, those without a number, and what is over the limits."}),
 		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "klamm_telemetry_refused_total", Help: "Pushes that were refused, by Kafka's name of the error."}, []string{"error"}),
 	}
 	if reg == nil {

@@ -21,6 +21,9 @@ const (
 	// mostSeries is how many series all clients have together, and mostOfOne how many one has.
 	mostSeries = 50_000
 	mostOfOne  = 1000
+	// mostBytes is how much memory all series may take, about, and seriesBytes what one takes beside its texts.
+	mostBytes   = 32 << 20
+	seriesBytes = 256
 	// prefix is what the names of clients' metrics begin with here.
 	prefix = "klamm_client_"
 )
@@ -34,6 +37,7 @@ type Pushed struct {
 	clients map[wire.UUID]*list.Element
 	recent  *list.List // of *pushes, who pushed last in front
 	series  int        // of all clients
+	bytes   int        // of all series, about
 }
 
 // pushes is what one client pushed.
@@ -41,6 +45,7 @@ type pushes struct {
 	id     wire.UUID
 	labels []string // in the order of fixedLabels
 	series map[string]*series
+	bytes  int // of its series, about
 	until  time.Time
 	last   time.Time
 	turn   uint64 // number of its last push
@@ -51,6 +56,9 @@ type series struct {
 	point
 	turn uint64 // of the push that had it last
 }
+
+// cost is about what a series with that key takes: the key, and the texts that it is made of.
+func cost(key string) int { return 2*len(key) + seriesBytes }
 
 // newPushed returns a Pushed that holds nothing.
 func newPushed() *Pushed {
@@ -95,9 +103,8 @@ func (p *Pushed) keep(id wire.UUID, c Client, points []point, interval time.Dura
 	p.recent.MoveToFront(e)
 	of := e.Value.(*pushes)
 	of.labels = []string{c.ID, id.String(), c.Principal, c.Software, c.Version, c.Address}
-	for i, text := range of.labels {
-		of.labels[i] = strings.ToValidUTF8(text, "\uFFFD") // a copy where the text is a request's
-		of.labels[i] = strings.Clone(of.labels[i])
+	for i, text := range of.labels { // which may be a request's
+		of.labels[i] = strings.Clone(strings.ToValidUTF8(clip(text), "\uFFFD"))
 	}
 	of.turn++
 	of.last, of.until = now, now.Add(interval+keptFor)
@@ -105,16 +112,17 @@ func (p *Pushed) keep(id wire.UUID, c Client, points []point, interval time.Dura
 		key := n.key()
 		s := of.series[key]
 		if s == nil {
-			if len(of.series) >= mostOfOne {
+			full := func() bool { return p.series >= mostSeries || p.bytes+cost(key) > mostBytes }
+			for len(of.series) < mostOfOne && full() && p.recent.Len() > 1 {
+				p.forget(p.recent.Back())
+			}
+			if len(of.series) >= mostOfOne || full() {
 				skipped++
 				continue
 			}
-			if p.series >= mostSeries {
-				p.forget(p.recent.Back()) // another one, as one alone has not as many
-			}
 			s = &series{}
 			of.series[key] = s
-			p.series++
+			p.count(of, key, 1)
 		}
 		if n.kind == delta || n.kind == change {
 			n.value += s.value
@@ -124,7 +132,7 @@ func (p *Pushed) keep(id wire.UUID, c Client, points []point, interval time.Dura
 	for key, s := range of.series {
 		if s.kind == gauge && s.turn != of.turn {
 			delete(of.series, key)
-			p.series--
+			p.count(of, key, -1)
 		}
 	}
 	return skipped
@@ -135,6 +143,14 @@ func (p *Pushed) forget(e *list.Element) {
 	of := p.recent.Remove(e).(*pushes)
 	delete(p.clients, of.id)
 	p.series -= len(of.series)
+	p.bytes -= of.bytes
+}
+
+// count notes that a client has a series more (1) or less (-1).
+func (p *Pushed) count(of *pushes, key string, n int) {
+	p.series += n
+	p.bytes += n * cost(key)
+	of.bytes += n * cost(key)
 }
 
 // expire removes what is too old.
