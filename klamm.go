@@ -24,7 +24,8 @@ import (
 
 // Broker is a broker that runs in this process, a cluster of its own. Its methods may be called concurrently.
 type Broker struct {
-	node   *node.Node
+	// The node is not among these: what it keeps in memory goes with it when it has ended.
+	info   node.Info
 	memory *memnet.Listener
 	faults *node.Faults
 	cancel context.CancelFunc
@@ -53,7 +54,8 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	}
 	host.Faults = b.faults
 	host.Listen = b.listen
-	if b.node, err = node.New(cfg, host, o.logger(), o.registerer()); err != nil {
+	n, err := node.New(cfg, host, o.logger(), o.registerer())
+	if err != nil {
 		return nil, o.explain(err)
 	}
 	running, cancel := context.WithCancel(ctx)
@@ -61,18 +63,19 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	go func() {
 		defer close(b.done)
 		defer cancel()
-		b.err = b.node.Run(running)
+		b.err = n.Run(running)
 	}()
-	if err := b.begin(ctx, o); err != nil {
+	if err := b.begin(ctx, n, o); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
 
 // begin waits until the broker is ready and makes its topics.
-func (b *Broker) begin(ctx context.Context, o Options) error {
+func (b *Broker) begin(ctx context.Context, n *node.Node, o Options) error {
 	select {
-	case <-b.node.Ready():
+	case <-n.Ready():
+		b.info = n.Info()
 	case <-b.done:
 		if b.err == nil {
 			return fmt.Errorf("klamm: the broker was stopped before it had started: %w", context.Cause(ctx))
@@ -85,7 +88,7 @@ func (b *Broker) begin(ctx context.Context, o Options) error {
 	for i, t := range o.Topics {
 		topics[i] = node.Topic(t)
 	}
-	if err := b.node.CreateTopics(ctx, topics); err != nil {
+	if err := n.CreateTopics(ctx, topics); err != nil {
 		return fmt.Errorf("klamm: Options.Topics: %w", err)
 	}
 	return nil
@@ -101,10 +104,10 @@ func (b *Broker) listen(network, addr string) (net.Listener, error) {
 
 // Addr returns where clients reach the broker, host:port with the port that was bound. With
 // Options.DialerOnly it is a name that means something to Dialer alone.
-func (b *Broker) Addr() string { return b.node.Info().Addr }
+func (b *Broker) Addr() string { return b.info.Addr }
 
 // ClusterID returns the id of the broker's cluster. In a directory it stays the same from one start to the next.
-func (b *Broker) ClusterID() string { return b.node.Info().ClusterID }
+func (b *Broker) ClusterID() string { return b.info.ClusterID }
 
 // Dialer returns a function that connects to this broker without a socket, whatever address it is
 // asked for, in the form that kgo.Dialer takes. A client that has it reaches no other broker.
@@ -116,7 +119,7 @@ func (b *Broker) Dialer() func(ctx context.Context, network, host string) (net.C
 // once. Faults that were put in force earlier come first. The error names the field that cannot be.
 func (b *Broker) Inject(f Fault) (remove func(), err error) {
 	if remove, err = b.faults.Add(node.Fault(f)); err != nil {
-		return nil, fmt.Errorf("klamm: Fault.%w", err)
+		return nil, fmt.Errorf("klamm: Inject: %w", err)
 	}
 	return remove, nil
 }

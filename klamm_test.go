@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm"
 )
@@ -47,7 +48,7 @@ func client(t testing.TB, b *klamm.Broker, opts ...kgo.Opt) *kgo.Client {
 // clientTo is a client that sends at once.
 func clientTo(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.ProducerLinger(0), kgo.RetryBackoffFn(func(int) time.Duration { return 5 * time.Millisecond })}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.ProducerLinger(0), kgo.MetadataMinAge(10 * time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 5 * time.Millisecond })}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +95,20 @@ func numbers(n int) (values []string) {
 	return values
 }
 
+// until waits for what has to become true.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			p := make([]byte, 1<<20)
+			t.Fatalf("not so after %s: %s\n%s", patience, what, p[:runtime.Stack(p, true)])
+		}
+	}
+}
+
+// equal compares values.
 func equal(t testing.TB, got, want []string) {
 	t.Helper()
 	if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -225,11 +240,15 @@ func TestAStopLeavesNoGoroutineAndIsQuickWithClientsThatWait(t *testing.T) {
 	c := make(chan *kgo.Client, 1)
 	t.Run("broker", func(t *testing.T) {
 		b := start(t, klamm.Options{Topics: []klamm.Topic{{Name: "t"}}})
-		waiting := client(t, b, kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.FetchMaxWait(time.Minute))
+		saw := &counter{key: kmsg.Fetch}
+		waiting := client(t, b, kgo.WithHooks(saw), kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.FetchMaxWait(time.Minute))
 		put(t, waiting, "t", "x")
 		equal(t, take(t, waiting, 1), []string{"x"})
-		go waiting.PollFetches(context.Background()) // so that its next fetch is under way
-		time.Sleep(50 * time.Millisecond)
+		before := saw.writes.Load()
+		polled, end := context.WithCancel(context.Background())
+		t.Cleanup(end)
+		go waiting.PollFetches(polled)
+		until(t, "a fetch waits for records", func() bool { return saw.writes.Load() > before })
 		began := time.Now()
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
@@ -241,15 +260,49 @@ func TestAStopLeavesNoGoroutineAndIsQuickWithClientsThatWait(t *testing.T) {
 		c <- waiting
 	})
 	(<-c).Close()
-	var all string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	until(t, "all goroutines have ended", func() bool {
 		p := make([]byte, 1<<20)
-		all = string(p[:runtime.Stack(p, true)])
-		if !strings.Contains(all, "klamm/internal/") {
-			return
-		}
+		return !strings.Contains(string(p[:runtime.Stack(p, true)]), "klamm/internal/")
+	})
+}
+
+func TestABrokerInMemoryKeepsOneCopyAndGivesItBack(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // pools need two
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
 	}
-	t.Fatalf("goroutines are left:\n%s", all)
+	const n, size = 32 << 10, 1 << 10
+	before := heap()
+	b := start(t, klamm.Options{Topics: []klamm.Topic{{Name: "t"}}})
+	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.Dialer(b.Dialer()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, ctx := make([]byte, size), soon(t)
+	for range n {
+		c.Produce(ctx, &kgo.Record{Topic: "t", Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := c.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if took := heap() - before; took > n*size*5/4+4<<20 {
+		t.Errorf("%d bytes of records take %d bytes of memory", n*size, took)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := heap() - before; left > 4<<20 {
+		t.Errorf("%d bytes are left of a broker that has ended", left)
+	}
+	runtime.KeepAlive(b)
 }
 
 func TestAnOptionThatCannotBeIsNamed(t *testing.T) {

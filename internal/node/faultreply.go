@@ -18,10 +18,10 @@ const groupType = 0
 type named struct{ topics, groups []string }
 
 // read finds the topics and groups that a call names; none of one that cannot be read.
-func (f *Faults) read(c *rpc.Call) *named {
+func (t *faultyTable) read(c *rpc.Call) *named {
 	names := &named{}
 	if q, ok := decoded(c); ok {
-		names.gather(f.topic, reflect.ValueOf(q).Elem(), false)
+		names.gather(t.topic, reflect.ValueOf(q).Elem(), false)
 		if q, ok := q.(*wire.FindCoordinatorRequest); ok && q.KeyType == groupType {
 			names.groups = append(q.CoordinatorKeys, q.KeyField)
 		}

@@ -63,9 +63,6 @@ type Fault struct {
 type Faults struct {
 	mu   sync.Mutex // guards changes of list
 	list atomic.Pointer[[]*fault]
-	// Set once, before the first request.
-	topic func(id wire.UUID) string
-	log   *slog.Logger
 }
 
 // fault is a Fault that is in force.
@@ -102,19 +99,19 @@ func newFault(what Fault) (*fault, error) {
 			return strings.EqualFold(a.Name, what.API) || strconv.Itoa(int(a.Key)) == what.API
 		})
 		if i < 0 {
-			return nil, fmt.Errorf("API=%q: no such API is served; write Kafka's name of it, Produce or Fetch for example, or its key", what.API)
+			return nil, fmt.Errorf("fault with API=%q: no such API is served; write Kafka's name of it, Produce or Fetch for example, or its key", what.API)
 		}
 		s.key = served[i].Key
 	}
 	switch {
 	case what.Times < 0:
-		return nil, fmt.Errorf("Times=%d: a fault strikes once or more; 0 is without end", what.Times)
+		return nil, fmt.Errorf("fault with Times=%d: a fault strikes once or more; 0 is without end", what.Times)
 	case what.Times > 0:
 		s.left = what.Times
 	}
 	switch p := what.Probability; {
 	case !(p >= 0 && p <= 1):
-		return nil, fmt.Errorf("Probability=%v: a chance is above 0 and at most 1", p)
+		return nil, fmt.Errorf("fault with Probability=%v: a chance is above 0 and at most 1", p)
 	case p > 0 && p < 1:
 		s.rng = rand.New(rand.NewPCG(what.Seed, 0x6661756c74))
 	}
@@ -124,7 +121,7 @@ func newFault(what Fault) (*fault, error) {
 			return c != code.None && (strings.EqualFold(c.Error(), what.Error) || strconv.Itoa(int(c)) == what.Error)
 		})
 		if i < 0 {
-			return nil, fmt.Errorf("Error=%q: Kafka has no such error code; write its name, NOT_LEADER_OR_FOLLOWER for example, or its number", what.Error)
+			return nil, fmt.Errorf("fault with Error=%q: Kafka has no such error code; write its name, NOT_LEADER_OR_FOLLOWER for example, or its number", what.Error)
 		}
 		s.code = all[i]
 	}
@@ -136,11 +133,11 @@ func newFault(what Fault) (*fault, error) {
 	}
 	switch {
 	case what.Delay < 0:
-		return nil, fmt.Errorf("Delay=%s: an answer cannot come before its request", what.Delay)
+		return nil, fmt.Errorf("fault with Delay=%s: an answer cannot come before its request", what.Delay)
 	case ends > 1:
-		return nil, errors.New("a request can end in one way only: set one of Error, DropRequest and DropAnswer")
+		return nil, errors.New("a fault ends a request in one way only: set one of Error, DropRequest and DropAnswer")
 	case ends == 0 && what.Delay == 0:
-		return nil, errors.New("nothing goes wrong: set Delay, Error, DropRequest or DropAnswer")
+		return nil, errors.New("a fault without an effect: set Delay, Error, DropRequest or DropAnswer")
 	}
 	return s, nil
 }
@@ -167,41 +164,42 @@ func (f *Faults) remove(s *fault) {
 
 // over returns the APIs of table with the faults over them. topic finds the name of a topic, "" where there is none.
 func (f *Faults) over(table rpc.Table, topic func(wire.UUID) string, log *slog.Logger) rpc.Table {
-	f.topic, f.log = topic, log
-	return &faultyTable{table, f}
+	return &faultyTable{rpc: table, faults: f, topic: topic, log: log}
 }
 
 // faultyTable is a table of APIs that go wrong.
 type faultyTable struct {
-	table  rpc.Table
+	rpc    rpc.Table
 	faults *Faults
+	topic  func(id wire.UUID) string
+	log    *slog.Logger
 }
 
 // Lookup implements rpc.Table.
 func (t *faultyTable) Lookup(listener string, key int16) *rpc.API {
-	a := t.table.Lookup(listener, key)
+	a := t.rpc.Lookup(listener, key)
 	if a == nil {
 		return nil
 	}
-	f, faulty := t.faults, *a
+	faulty := *a
 	if a.Run != nil {
-		faulty.Run = func(ctx context.Context, calls []rpc.Call, replies []*rpc.Reply) { f.run(ctx, a, calls, replies) }
+		faulty.Run = func(ctx context.Context, calls []rpc.Call, replies []*rpc.Reply) { t.run(ctx, a, calls, replies) }
 	} else {
-		faulty.Handle = func(ctx context.Context, c *rpc.Call, r *rpc.Reply) { f.handle(ctx, a, c, r) }
+		faulty.Handle = func(ctx context.Context, c *rpc.Call, r *rpc.Reply) { t.handle(ctx, a, c, r) }
 	}
 	return &faulty
 }
 
 // handle answers one call, as the API does or as a fault wants it.
-func (f *Faults) handle(ctx context.Context, a *rpc.API, c *rpc.Call, r *rpc.Reply) {
-	if f.list.Load() == nil {
+func (t *faultyTable) handle(ctx context.Context, a *rpc.API, c *rpc.Call, r *rpc.Reply) {
+	if t.faults.list.Load() == nil {
 		a.Handle(ctx, c, r)
 		return
 	}
-	if a.Key == fetchKey && f.outOfSession(c, r) {
+	if a.Key == fetchKey && t.outOfSession(c, r) {
 		return
 	}
-	if s := f.strike(c); s != nil {
+	if s := t.strike(c); s != nil {
 		s.answer(c, r, func() { a.Handle(ctx, c, r) })
 		return
 	}
@@ -209,11 +207,11 @@ func (f *Faults) handle(ctx context.Context, a *rpc.API, c *rpc.Call, r *rpc.Rep
 }
 
 // run answers a run of calls: those between two that are struck stay together.
-func (f *Faults) run(ctx context.Context, a *rpc.API, calls []rpc.Call, replies []*rpc.Reply) {
+func (t *faultyTable) run(ctx context.Context, a *rpc.API, calls []rpc.Call, replies []*rpc.Reply) {
 	from := 0
-	if f.list.Load() != nil {
+	if t.faults.list.Load() != nil {
 		for i := range calls {
-			s := f.strike(&calls[i])
+			s := t.strike(&calls[i])
 			if s == nil {
 				continue
 			}
@@ -233,15 +231,15 @@ func (f *Faults) run(ctx context.Context, a *rpc.API, calls []rpc.Call, replies 
 }
 
 // strike returns the fault that strikes a call, or nil.
-func (f *Faults) strike(c *rpc.Call) *fault {
+func (t *faultyTable) strike(c *rpc.Call) *fault {
 	var names *named
-	for _, s := range f.all() {
+	for _, s := range t.faults.all() {
 		if s.key != anyAPI && s.key != c.Header.Key || s.ClientID != "" && s.ClientID != c.Header.ClientID {
 			continue
 		}
 		if s.Topic != "" || s.Group != "" {
 			if names == nil {
-				names = f.read(c)
+				names = t.read(c)
 			}
 			if s.Topic != "" && !slices.Contains(names.topics, s.Topic) || s.Group != "" && !slices.Contains(names.groups, s.Group) {
 				continue
@@ -249,10 +247,10 @@ func (f *Faults) strike(c *rpc.Call) *fault {
 		}
 		hit, last := s.roll()
 		if last {
-			f.remove(s)
+			t.faults.remove(s)
 		}
 		if hit {
-			f.log.Debug("a request was struck by a fault", "event", "fault_injected", "api_key", c.Header.Key, "correlation_id", c.Header.CorrelationID, "connection", c.Conn.ID, "fault", s.Fault)
+			t.log.Debug("a request was struck by a fault", "event", "fault_injected", "api_key", c.Header.Key, "correlation_id", c.Header.CorrelationID, "connection", c.Conn.ID, "fault", s.Fault)
 			return s
 		}
 	}
@@ -353,11 +351,11 @@ func (w *delayed) WaitsFor() string { return "a fault that was injected" }
 // outOfSession makes a Fetch name its partitions where a fault asks for them: in a fetch session it
 // names only what has changed (KIP-227). A client that begins a session is answered without one, and
 // one that is in a session is told that it is gone and begins anew; that was answered then.
-func (f *Faults) outOfSession(c *rpc.Call, r *rpc.Reply) (answered bool) {
+func (t *faultyTable) outOfSession(c *rpc.Call, r *rpc.Reply) (answered bool) {
 	asks := func(s *fault) bool {
 		return (s.key == fetchKey || s.key == anyAPI) && (s.Topic != "" || s.code != code.None)
 	}
-	if c.Header.Version < 7 || !slices.ContainsFunc(f.all(), asks) {
+	if c.Header.Version < 7 || !slices.ContainsFunc(t.faults.all(), asks) {
 		return false
 	}
 	at := 4 + 4 + 4 + 1 + 4 // MaxWaitMs, MinBytes, MaxBytes, IsolationLevel, SessionId
