@@ -20,9 +20,9 @@ type admin struct {
 	mux      *http.ServeMux // its pages
 }
 
-// newAdmin binds the admin listener. The gatherers are those of /metrics and /metrics/detail; ready says
-// whether clients are served.
-func newAdmin(listen func(network, addr string) (net.Listener, error), addr string, gatherer, detail prometheus.Gatherer, ready func() bool) (*admin, error) {
+// newAdmin binds the admin listener. The gatherer is that of /metrics, and detail serves /metrics/detail;
+// ready says whether clients are served.
+func newAdmin(listen func(network, addr string) (net.Listener, error), addr string, gatherer prometheus.Gatherer, detail http.Handler, ready func() bool) (*admin, error) {
 	l, err := listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func newAdmin(listen func(network, addr string) (net.Listener, error), addr stri
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.Handle("GET /metrics", page(gatherer, 4))
-	mux.Handle("GET /metrics/detail", page(detail, 2))
+	mux.Handle("GET /metrics/detail", detail)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

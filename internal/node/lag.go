@@ -67,13 +67,29 @@ type groupTopic struct {
 	partitions []groupOffsets
 }
 
+// offsets is the sum of the committed offsets.
+func (t *groupTopic) offsets() (n int64) {
+	for i := range t.partitions {
+		n += t.partitions[i].offset
+	}
+	return n
+}
+
+// records is the lag over all partitions of which it is known.
+func (t *groupTopic) records() (n int64) {
+	for i := range t.partitions {
+		n += t.partitions[i].records
+	}
+	return n
+}
+
 // groupOffsets is one partition in a group.
 type groupOffsets struct {
 	index   int32
 	offset  int64 // committed
 	known   bool  // this broker leads the partition and knows the rest
 	records int64 // behind the high watermark
-	timed   bool  // oldest is known, or there is no such record
+	timed   bool  // oldest is known
 	oldest  int64 // ms, of the first record that is not committed
 }
 
@@ -120,18 +136,18 @@ func (l *groupLag) compare(summaries []group.Summary, now time.Time) groupSurvey
 		slices.SortFunc(sum.Offsets, func(a, b group.CommittedOffset) int {
 			return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 		})
-		g := groupFigures{id: sum.ID, members: sum.Members}
+		g := groupFigures{id: label(sum.ID), members: sum.Members}
 		for rest := sum.Offsets; len(rest) > 0; {
 			n := 1
 			for n < len(rest) && rest[n].Topic == rest[0].Topic {
 				n++
 			}
-			t := groupTopic{name: rest[0].Topic, partitions: make([]groupOffsets, n)}
+			t := groupTopic{name: label(rest[0].Topic), partitions: make([]groupOffsets, n)}
 			for j := range t.partitions {
 				o := &t.partitions[j]
 				o.index, o.offset = rest[j].Partition, rest[j].Offset
-				if p, from := l.look(o, t.name); p != nil {
-					reads = l.timed(reads, unread{o, from, groupPartition{sum.ID, t.name, o.index}, p})
+				if p, from := l.look(o, rest[j].Topic); p != nil {
+					reads = l.timed(reads, unread{o, from, groupPartition{sum.ID, rest[j].Topic, o.index}, p})
 				}
 			}
 			g.topics = append(g.topics, t)
@@ -167,7 +183,7 @@ func (l *groupLag) look(o *groupOffsets, topic string) (*replica.Partition, int6
 	if o.records = b.HighWatermark - from; o.records > 0 {
 		return p, from
 	}
-	o.records, o.timed = 0, true
+	o.records = 0
 	return nil, 0
 }
 

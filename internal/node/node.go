@@ -50,6 +50,7 @@ type Node struct {
 	loggers     *loggers
 	reg         prometheus.Registerer
 	detail      *prometheus.Registry // of /metrics/detail
+	many        []table              // what is on /metrics/detail when there is much of it
 	clusterID   string
 	fresh       bool // this start made the cluster
 	incarnation wire.UUID
@@ -227,7 +228,7 @@ func (n *Node) buildAdmin() error {
 	if !ok {
 		return errors.New("admin.listener needs a registry that can be gathered")
 	}
-	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.detail, n.serving.Load)
+	a, err := newAdmin(n.host.Listen, n.cfg.AdminListener, gatherer, n.detailPage(), n.serving.Load)
 	switch {
 	case err == nil:
 		n.admin = a
