@@ -54,7 +54,8 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	}
 	host.Faults = b.faults
 	host.Listen = b.listen
-	n, err := node.New(cfg, host, o.logger(), o.registerer())
+	metrics := &metrics{to: o.registerer()}
+	n, err := node.New(cfg, host, o.logger(), metrics)
 	if err != nil {
 		return nil, o.explain(err)
 	}
@@ -63,9 +64,14 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	go func() {
 		defer close(b.done)
 		defer cancel()
+		defer metrics.forget()
 		b.err = n.Run(running)
 	}()
-	if err := b.begin(ctx, n, o); err != nil {
+	err = b.begin(ctx, n, o)
+	if clash := metrics.failure(); clash != nil {
+		err = clash // whatever else it has led to
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil

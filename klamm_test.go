@@ -349,17 +349,34 @@ func TestLogsAndMetricsGoWhereTheOptionsSay(t *testing.T) {
 	var mu sync.Mutex
 	b := start(t, klamm.Options{Registerer: reg, Logger: slog.New(slog.NewTextHandler(locked{&mu, &text}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	put(t, client(t, b, kgo.AllowAutoTopicCreation()), "t", "x")
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
 	if families, err := reg.Gather(); err != nil || len(families) == 0 {
 		t.Fatal(len(families), err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	if text.Len() == 0 {
 		t.Fatal("nothing was logged")
 	}
+}
+
+func TestARegistererIsOneBrokersAtATime(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	first := start(t, klamm.Options{Registerer: reg})
+	for _, o := range []klamm.Options{{Registerer: reg}, {Registerer: reg, Dir: t.TempDir()}} {
+		if _, err := klamm.Start(context.Background(), o); err == nil || !strings.Contains(err.Error(), "klamm: Options.Registerer") {
+			t.Fatal(err)
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if families, err := reg.Gather(); err != nil || len(families) > 0 {
+		t.Fatalf("%d families are left: %v: %v", len(families), err, families)
+	}
+	start(t, klamm.Options{Registerer: reg})
 }
 
 // locked is a writer for several.

@@ -51,7 +51,8 @@ type Options struct {
 	Config map[string]string
 	// Logger gets what the broker logs; nil for nobody.
 	Logger *slog.Logger
-	// Registerer gets the broker's metrics; nil for nobody. Several brokers need one each.
+	// Registerer gets the broker's metrics for as long as it runs; nil for nobody. Brokers that run side by
+	// side need one each.
 	Registerer prometheus.Registerer
 }
 
@@ -160,7 +161,10 @@ func known(keys *config.Set, name string) error {
 // explain says of an error of a start which option it comes from.
 func (o *Options) explain(err error) error {
 	var op *net.OpError
+	var twice prometheus.AlreadyRegisteredError
 	switch {
+	case errors.As(err, &twice):
+		return registered(err)
 	case errors.As(err, &op):
 		return fmt.Errorf("klamm: Options.Listen=%q: %w", o.Listen, err)
 	case o.Dir != "":
