@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"strconv"
@@ -24,12 +25,12 @@ func (s *telemetrySession) Close() error {
 	return nil
 }
 
-// telemetryClient is who pushes, and sees to it that its end is heard of.
+// telemetryClient is who pushes, its library "unknown" where it told none, and sees to it that its end is heard of.
 func (b *Broker) telemetryClient(c *rpc.Call) telemetry.Client {
 	if c.Conn.Attach == nil {
 		c.Conn.Attach = &telemetrySession{b.Telemetry, c.Conn.ID}
 	}
-	who := telemetry.Client{Connection: c.Conn.ID, ID: c.Header.ClientID, Software: c.Conn.Client.Name, Version: c.Conn.Client.Version,
+	who := telemetry.Client{Connection: c.Conn.ID, ID: c.Header.ClientID, Software: cmp.Or(c.Conn.Client.Name, "unknown"), Version: cmp.Or(c.Conn.Client.Version, "unknown"),
 		Principal: c.Conn.Principal.String(), Address: hostOf(c.Conn.Remote)}
 	if tcp, ok := c.Conn.Remote.(*net.TCPAddr); ok {
 		who.Port = strconv.Itoa(tcp.Port)

@@ -154,7 +154,7 @@ func (m *Manager) Observe(delta *metadata.Delta, image *metadata.Image) {
 func (m *Manager) Ask(id wire.UUID, c Client, now time.Time) (Terms, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id.IsZero() || reserved(id) {
+	if id.IsZero() {
 		id = m.newID()
 	}
 	i := m.instance(id, c, now)

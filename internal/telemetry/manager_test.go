@@ -129,7 +129,7 @@ func TestPropertiesOfMatchAreThoseOfKafka(t *testing.T) {
 func TestKeysOfASubscriptionAreValidated(t *testing.T) {
 	for _, k := range ConfigKeys() {
 		for value, want := range map[string]code.Error{"match client_id=a.*": 0, "match nobody=x": code.InvalidConfig, "match client_id=[": code.InvalidConfig,
-			"match client_id=a,client_id=a": code.InvalidConfig, "metrics a.,b.": 0, "metrics a.,a.": code.InvalidConfig, "interval.ms 99": code.InvalidConfig, "interval.ms 100": 0} {
+			"match client_id=a,client_id=a": 0, "match client_id=a,": code.InvalidConfig, "metrics a.,b.": 0, "metrics a.,a.": 0, "metrics a.,,b.": code.InvalidConfig, "interval.ms 99": code.InvalidConfig, "interval.ms 100": 0} {
 			key, value, _ := strings.Cut(value, " ")
 			if key == k.Name && code.Of(k.Validate(value)) != want {
 				t.Errorf("%s=%s: %v, want %v", key, value, k.Validate(value), want)

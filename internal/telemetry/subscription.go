@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -110,6 +111,12 @@ func (s *Subscription) matches(id wire.UUID, c Client) bool {
 
 // ConfigKeys returns the keys that this room obeys: a subscription's, and telemetry.max.bytes.
 func ConfigKeys() []config.Key {
+	elements := func(value string) error {
+		if slices.Contains(config.SplitList(value), "") {
+			return errors.New("an element of the list is empty; write a,b without a comma too many")
+		}
+		return nil
+	}
 	match := func(value string) error {
 		_, err := ParseMatch(value)
 		return err
@@ -119,9 +126,9 @@ func ConfigKeys() []config.Key {
 			Doc: "The largest push of clients' metrics, in bytes, as it comes and decompressed (KIP-714)."},
 		{Name: "interval.ms", Scope: config.ClientMetrics, Kind: config.Int, Default: "300000", Check: config.Range(100, 3_600_000),
 			Doc: "How often clients push their metrics, in milliseconds."},
-		{Name: "match", Scope: config.ClientMetrics, Kind: config.List, Default: "", Check: config.All(config.ListOf(), match),
+		{Name: "match", Scope: config.ClientMetrics, Kind: config.List, Default: "", Check: config.All(elements, match),
 			Doc: "Which clients the subscription is for, as property=regular expression; all when it is empty."},
-		{Name: "metrics", Scope: config.ClientMetrics, Kind: config.List, Default: "", Check: config.ListOf(),
+		{Name: "metrics", Scope: config.ClientMetrics, Kind: config.List, Default: "", Check: elements,
 			Doc: "The prefixes of the metrics that clients push; * is all."},
 	}
 }
