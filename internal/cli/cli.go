@@ -12,6 +12,7 @@ import (
 	"github.com/klamm/klamm/internal/cli/demo"
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/group"
+	"github.com/klamm/klamm/internal/cli/kafka"
 	"github.com/klamm/klamm/internal/cli/profile"
 	"github.com/klamm/klamm/internal/cli/records"
 	"github.com/klamm/klamm/internal/cli/run"
@@ -62,7 +63,7 @@ func Root(a *app.App) *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
 	root.SetFlagErrorFunc(flagError)
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run"}, &cobra.Group{ID: "data", Title: "Data"}, &cobra.Group{ID: "operate", Title: "Operate"}, &cobra.Group{ID: "tools", Title: "Tools"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run"}, &cobra.Group{ID: "data", Title: "Data"}, &cobra.Group{ID: "operate", Title: "Operate"}, &cobra.Group{ID: "tools", Title: "Tools"}, &cobra.Group{ID: "compat", Title: "Kafka's own names"})
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
 			c.GroupID = group
@@ -72,6 +73,7 @@ func Root(a *app.App) *cobra.Command {
 	add("run", run.Dev(a), demo.Command(a, Run), run.Server(a), run.Format(a))
 	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
 	add("tools", profile.Noun(a), dump.Noun(a), version(a))
+	add("compat", kafka.Commands(a)...)
 	return root
 }
 

@@ -58,8 +58,11 @@ func (f *Failure) Error() string {
 	return f.What + ": " + f.Why
 }
 
-// Print writes the failure as people and scripts read it.
+// Print writes the failure as people and scripts read it; one that is Said writes nothing.
 func (f *Failure) Print(w io.Writer) {
+	if f.What == "" {
+		return
+	}
 	fmt.Fprintf(w, "error %s: %s\n", f.Code, f.What)
 	if f.Why != "" {
 		fmt.Fprintf(w, "  why: %s\n", strings.ReplaceAll(f.Why, "\n", "\n       "))
