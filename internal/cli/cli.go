@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/cli/cluster"
 	"github.com/klamm/klamm/internal/cli/demo"
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/group"
@@ -72,6 +73,7 @@ func Root(a *app.App) *cobra.Command {
 	}
 	add("run", run.Dev(a), demo.Command(a, Run), run.Server(a), run.Format(a))
 	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
+	add("operate", cluster.Noun(a), cluster.Nodes(a))
 	add("tools", profile.Noun(a), dump.Noun(a), version(a))
 	add("compat", kafka.Commands(a)...)
 	return root

@@ -207,7 +207,8 @@ func (o Outcome) Failure(format string, args ...any) *app.Failure {
 		return nil
 	}
 	f := app.Refusal(o.Err, o.Message, format, args...)
-	if errors.Is(o.Err, kerr.InvalidConfig) {
+	// Kafka refuses a bad value of a topic by the one, and of a broker by the other.
+	if errors.Is(o.Err, kerr.InvalidConfig) || errors.Is(o.Err, kerr.InvalidRequest) {
 		f.Code = app.CodeConfig
 	}
 	return f
