@@ -20,7 +20,6 @@ const (
 	ownRaft        = "the metadata log has a schedule of its own"
 	ownJournal     = "a journal keeps what checkpoints would, when it changes"
 	noPurgatory    = "finished requests are cleared away at once"
-	noTelemetry    = "clients are not asked for metrics yet"
 	memoryIndex    = "the index lies in memory and grows with the log"
 	topicOnly      = "set it on topics; this version has no value of it for all"
 	systemSockets  = "the system sizes the buffers and the backlog of sockets"
@@ -419,8 +418,6 @@ func inertKeys() []config.Key {
 			Doc: "The password of the trust store.", NoEffect: noTLS},
 		{Name: "ssl.truststore.type", Scope: config.Broker, Kind: config.String, Default: "JKS", Update: config.PerBroker,
 			Doc: "The format of the trust store.", NoEffect: noTLS},
-		{Name: "telemetry.max.bytes", Scope: config.Broker, Kind: config.Int, Default: "1048576", Check: config.Positive(),
-			Doc: "The largest push of clients' metrics (KIP-714).", NoEffect: noTelemetry},
 		{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Scope: config.Broker, Kind: config.Int, Default: "10000",
 			Doc: "How often transactions that take too long are looked for, in milliseconds.", NoEffect: noTransactions},
 		{Name: "transaction.max.timeout.ms", Scope: config.Broker, Kind: config.Int, Default: "900000", Check: config.Positive(),
@@ -443,11 +440,5 @@ func inertKeys() []config.Key {
 			Doc: "Whether clients may prepare transactions and commit them later (KIP-939).", NoEffect: noTransactions},
 		{Name: "transactional.id.expiration.ms", Scope: config.Broker, Kind: config.Int, Default: "604800000", Check: config.Positive(),
 			Doc: "How long an unused transactional id is remembered, in milliseconds.", NoEffect: noTransactions},
-		{Name: "interval.ms", Scope: config.ClientMetrics, Kind: config.Int, Default: "300000", Check: config.Range(100, 3_600_000),
-			Doc: "How often clients push their metrics, in milliseconds.", NoEffect: noTelemetry},
-		{Name: "match", Scope: config.ClientMetrics, Kind: config.List, Default: "",
-			Doc: "Which clients the subscription is for, as selector=regular expression.", NoEffect: noTelemetry},
-		{Name: "metrics", Scope: config.ClientMetrics, Kind: config.List, Default: "",
-			Doc: "The prefixes of the metrics that clients push; * is all.", NoEffect: noTelemetry},
 	}
 }
