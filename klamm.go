@@ -6,10 +6,12 @@
 //	defer b.Close()
 //	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.Dialer(b.Dialer()))
 //
-// It is the broker that the klamm command runs, whole: consumer groups, idempotent producers,
-// retention, everything. It keeps its data in memory or in a directory. Any number of brokers run
-// side by side; they share nothing. Any client of any language reaches one at Addr, and a client of
-// the same process that can be given a dialer reaches it without a socket.
+// It is the broker that the klamm command runs, with its consumer groups, idempotent producers and
+// retention. It keeps its data in memory or in a directory. Any number of brokers run side by side;
+// they share nothing. Any client of any language reaches one at Addr, and a client of the same
+// process that can be given a dialer reaches it without a socket. In memory and with
+// Options.DialerOnly a broker and its clients live in a bubble of testing/synctest, where hours pass
+// at once.
 package klamm
 
 import (
