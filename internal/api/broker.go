@@ -63,6 +63,7 @@ type Broker struct {
 	maxFetch  int       // fetch.max.bytes
 	producers producerIDs
 	metrics   *metrics
+	errors    *errorCounts
 }
 
 // New returns the APIs on top of d. Nothing is started.
@@ -70,7 +71,7 @@ func New(d Deps) *Broker {
 	if d.Authorizer == nil {
 		d.Authorizer = auth.Open{}
 	}
-	b := &Broker{Deps: d, metrics: newMetrics(d.Registerer)}
+	b := &Broker{Deps: d, metrics: newMetrics(d.Registerer), errors: newErrorCounts(d.Registerer)}
 	b.sessions = newSessions(b.int("max.incremental.fetch.session.cache.slots"), d.Registerer)
 	b.produces.New = func() any { return newParkedProduce(b) }
 	b.fetches.New = func() any { return newFetch(b) }
@@ -79,6 +80,7 @@ func New(d Deps) *Broker {
 	b.apis = make([]*rpc.API, maxKey+1)
 	for _, r := range b.rows() {
 		b.apis[r.Key] = &r.API
+		b.errors.names[r.Key] = r.Name
 	}
 	return b
 }
@@ -147,10 +149,10 @@ type request[T any] interface {
 	wire.Message
 }
 
-// answer makes a handler of a function from request to response. A request that
+// answer makes a handler of a function from request to response, and counts the errors in it. A request that
 // cannot be decoded closes the connection: what follows on it cannot be trusted.
 // A nil response closes it too, when the reply was not parked.
-func answer[T any, Q request[T]](f func(ctx context.Context, c *rpc.Call, q Q, r *rpc.Reply) wire.Message) rpc.Handler {
+func answer[T any, Q request[T]](b *Broker, f func(ctx context.Context, c *rpc.Call, q Q, r *rpc.Reply) wire.Message) rpc.Handler {
 	return func(ctx context.Context, c *rpc.Call, r *rpc.Reply) {
 		q := Q(new(T))
 		d := wire.NewDecoder(c.Body)
@@ -160,6 +162,7 @@ func answer[T any, Q request[T]](f func(ctx context.Context, c *rpc.Call, q Q, r
 			return
 		}
 		if response := f(ctx, c, q, r); response != nil {
+			b.errors.answered(c.Header.Key, response)
 			r.Buf = response.Append(r.Buf, c.Header.Version)
 		}
 	}

@@ -30,11 +30,13 @@ func (b *Broker) fetch(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 	}
 	if q.ReplicaID >= 0 && !c.Conn.Internal {
 		b.Logger.Warn("a Fetch with a replica's id came in by a client listener and was refused", "event", "replica_fetch_refused", "replica", q.ReplicaID, "remote", c.Conn.Remote)
+		b.errors.count(keyFetch, int16(code.ClusterAuthorizationFailed))
 		failFetch(c, r, &q, code.ClusterAuthorizationFailed)
 		return
 	}
 	f, err := b.openFetch(c, &q)
 	if err != nil {
+		b.errors.count(keyFetch, int16(code.Of(err)))
 		failFetch(c, r, &q, err)
 		return
 	}

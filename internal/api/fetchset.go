@@ -457,6 +457,7 @@ var noAborted = []wire.FetchResponseAbortedTransaction{}
 func (f *fetch) fail(d *wire.FetchResponsePartitionData, p *fetchPart, endpoints []wire.FetchResponseNodeEndpoint) []wire.FetchResponseNodeEndpoint {
 	d.ErrorCode, _ = f.b.failure(p.err)
 	d.ErrorCode = olderStorageError(d.ErrorCode, f.version, 6)
+	f.b.errors.count(keyFetch, d.ErrorCode)
 	if f.version < 12 || p.partition == nil {
 		return endpoints
 	}

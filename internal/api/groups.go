@@ -21,7 +21,8 @@ import (
 // parkedGroup is a reply that waits for a shard's decision: for the other members of a rebalance, or for records to be committed.
 type parkedGroup struct {
 	*coordinator.Pending
-	version int16
+	errors       *errorCounts
+	key, version int16
 	// turn makes the response of what the machine answered; errors of the engine arrive as error.
 	turn func(body any) wire.Message
 }
@@ -35,7 +36,9 @@ func (p *parkedGroup) Finish(r *rpc.Reply, _ time.Time) bool {
 	if body == nil {
 		return false
 	}
-	r.Buf = p.turn(body).Append(r.Buf, p.version)
+	response := p.turn(body)
+	p.errors.answered(p.key, response)
+	r.Buf = response.Append(r.Buf, p.version)
 	return true
 }
 
@@ -44,7 +47,7 @@ func (p *parkedGroup) Drop() { p.Cancel() }
 
 // decideGroup hands a decision on a group to its shard and parks the reply. fail makes the response to a code.
 func (b *Broker) decideGroup(c *rpc.Call, r *rpc.Reply, groupID string, d group.Decision, fail func(code.Error) wire.Message) wire.Message {
-	p := &parkedGroup{Pending: coordinator.NewPending(), version: c.Header.Version}
+	p := &parkedGroup{Pending: coordinator.NewPending(), errors: b.errors, key: c.Header.Key, version: c.Header.Version}
 	p.turn = func(body any) wire.Message {
 		if err, failed := body.(error); failed {
 			return fail(code.Of(err))
@@ -158,7 +161,7 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 		return merge(&wire.OffsetCommitResponse{})
 	}
 	failed := group.CommitError(&ask, code.None)
-	p := &parkedGroup{Pending: coordinator.NewPending(), version: c.Header.Version}
+	p := &parkedGroup{Pending: coordinator.NewPending(), errors: b.errors, key: c.Header.Key, version: c.Header.Version}
 	p.turn = func(body any) wire.Message {
 		if err, isError := body.(error); isError {
 			for i := range failed.Topics {

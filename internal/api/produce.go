@@ -253,6 +253,7 @@ func (b *Broker) answerProduce(s *scratch, h *produceHead, slots []slot, c *rpc.
 func (b *Broker) failProduce(a *wire.ProduceResponsePartitionProduceResponse, l *slot, c *rpc.Call, endpoints []wire.ProduceResponseNodeEndpoint) []wire.ProduceResponseNodeEndpoint {
 	a.ErrorCode, a.ErrorMessage = b.failure(l.err)
 	a.ErrorCode = olderStorageError(a.ErrorCode, c.Header.Version, 4)
+	b.errors.count(keyProduce, a.ErrorCode)
 	a.BaseOffset = -1
 	switch code.Error(a.ErrorCode) { // what the log itself refused comes with its start
 	case code.OutOfOrderSequenceNumber, code.InvalidProducerEpoch, code.InvalidTimestamp:
@@ -360,6 +361,7 @@ func (p *parkedProduce) settle(r *rpc.Reply, now time.Time) bool {
 			open++
 			continue
 		}
+		p.b.errors.count(keyProduce, int16(err))
 		binary.BigEndian.PutUint16(r.Buf[w.code:], uint16(err))
 		w.code = -1
 	}

@@ -114,3 +114,23 @@ func TestAnOldClientIsWarnedOf(t *testing.T) {
 		t.Errorf("it is warned of %d times; want once:\n%s", got, n.said)
 	}
 }
+
+func TestErrorsInAnswersAreCounted(t *testing.T) {
+	admin := freeAddr(t)
+	n := boot(t, plan{dir: t.TempDir(), overrides: []string{"admin.listener=" + admin}})
+	r := dialRaw(t, n.addr)
+	r.produce("nowhere", 1, 9, plain(t, "x"))
+	r.fetch("nowhere", 0, 0, 0)
+	r.createTopic("some", 1)
+	r.fetch("some", 1000, 0, 0)
+	r.alterLoggers("7", false)
+	page := get(t, admin, "/metrics")
+	for _, want := range []string{
+		`{error="UNKNOWN_TOPIC_OR_PARTITION",request="Produce"} 1`, `{error="UNKNOWN_TOPIC_OR_PARTITION",request="Fetch"} 1`,
+		`{error="OFFSET_OUT_OF_RANGE",request="Fetch"} 1`, `{error="INVALID_REQUEST",request="IncrementalAlterConfigs"} 1`,
+	} {
+		if !strings.Contains(page, "kafka_network_requestmetrics_errors_total"+want) {
+			t.Errorf("/metrics lacks kafka_network_requestmetrics_errors_total%s", want)
+		}
+	}
+}
