@@ -12,9 +12,11 @@ import (
 	"github.com/klamm/klamm/internal/cli/cluster"
 	"github.com/klamm/klamm/internal/cli/demo"
 	"github.com/klamm/klamm/internal/cli/dump"
+	"github.com/klamm/klamm/internal/cli/generate"
 	"github.com/klamm/klamm/internal/cli/group"
 	"github.com/klamm/klamm/internal/cli/kafka"
 	"github.com/klamm/klamm/internal/cli/profile"
+	"github.com/klamm/klamm/internal/cli/properties"
 	"github.com/klamm/klamm/internal/cli/records"
 	"github.com/klamm/klamm/internal/cli/run"
 	"github.com/klamm/klamm/internal/cli/topic"
@@ -71,10 +73,22 @@ func Root(a *app.App) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("run", run.Dev(a), demo.Command(a, Run), run.Server(a), run.Format(a))
-	add("data", topic.Noun(a), records.Produce(a), records.Consume(a), group.Noun(a))
-	add("operate", cluster.Noun(a), cluster.Nodes(a))
-	add("tools", profile.Noun(a), dump.Noun(a), version(a))
+	add("run", run.Dev(a))
+	add("run", demo.Command(a, Run))
+	add("run", run.Server(a))
+	add("run", run.Format(a))
+	add("run", properties.Init(a))
+	add("data", topic.Noun(a))
+	add("data", records.Produce(a))
+	add("data", records.Consume(a))
+	add("data", group.Noun(a))
+	add("operate", cluster.Noun(a))
+	add("operate", cluster.Nodes(a))
+	add("tools", properties.Noun(a))
+	add("tools", profile.Noun(a))
+	add("tools", generate.Noun(a))
+	add("tools", dump.Noun(a))
+	add("tools", version(a))
 	add("compat", kafka.Commands(a)...)
 	return root
 }

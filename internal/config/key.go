@@ -7,6 +7,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,6 +157,28 @@ func (k *Key) Validate(value string) error {
 		value = "[hidden]"
 	}
 	return code.Errorf(code.InvalidConfig, "Invalid value %s for configuration %s: %s", value, k.Name, err)
+}
+
+// Allowed says in words what values the key takes beyond its type, by the complaints about values that no key
+// could mean; empty when any value of its type will do.
+func (k *Key) Allowed() string {
+	if k.Check == nil {
+		return ""
+	}
+	probes := []string{"\x00"}
+	switch k.Kind {
+	case Int, Short, Long, Double:
+		probes = []string{strconv.Itoa(math.MinInt), strconv.Itoa(math.MaxInt)}
+	case List, Class, Password, Boolean, String:
+		probes = append(probes, "")
+	}
+	var texts []string
+	for _, p := range probes {
+		if err := k.Check(p); err != nil && !slices.Contains(texts, err.Error()) {
+			texts = append(texts, err.Error())
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 // SplitList returns the elements of a list's text, blanks around them cut off. The empty text is no element.

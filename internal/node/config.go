@@ -40,6 +40,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Static is the file after aliases, the static layer of every broker key.
 	Static config.Static
+	// Origins say of each key in Static where it was set: FILE:LINE, environment NAME, or flag --override.
+	Origins map[string]string
 	// Keys are the keys of all rooms.
 	Keys *config.Set
 	// NoEffect are the keys of the file that are known and change nothing here, sorted.

@@ -15,6 +15,31 @@ type property struct {
 	line       int // where it begins, from 1 on
 }
 
+// Property is one entry of a properties file.
+type Property struct {
+	Key, Value string
+	// Line and Last are the entry's first and last line, from 1 on.
+	Line, Last int
+}
+
+// Properties reads a file of Java's properties format. The error names file and line.
+func Properties(file string, data []byte) ([]Property, error) {
+	props, err := parseProperties(file, data)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)), "\n")
+	all := make([]Property, len(props))
+	for i, p := range props {
+		last := p.line
+		for last < len(lines) && continues(strings.TrimLeft(lines[last-1], " \t\f")) {
+			last++
+		}
+		all[i] = Property{p.key, p.value, p.line, last}
+	}
+	return all, nil
+}
+
 // parseProperties reads Java's properties format as java.util.Properties does: comments by # and !,
 // keys ended by =, : or a blank, backslashes that escape and that continue lines. Bytes that are not
 // UTF-8 are read as Latin-1. The error names file and line.

@@ -18,7 +18,11 @@ type Source struct {
 	File string
 	// Data is the file's content.
 	Data []byte
-	// Overrides are key=value texts that win over the file, the last first.
+	// Environment is the process's environment, NAME=value each, of which the variables that name a key win
+	// over the file: KAFKA_NUM_PARTITIONS is num.partitions. A dot of a key is _, an underscore __, a dash ___,
+	// as in the images of Kafka. Variables that name no key are left alone.
+	Environment []string
+	// Overrides are key=value texts that win over the file and the environment, the last first.
 	Overrides []string
 	// InsecureListen allows listeners beyond loopback.
 	InsecureListen bool
@@ -29,7 +33,7 @@ type Source struct {
 // Read makes a Config of a file in Kafka's format. The error names every impossible value with file,
 // line, what is allowed and what to write instead; unknown keys and those without effect are warned of.
 func Read(s Source) (Config, error) {
-	r := &reader{source: s, keys: s.Keys, values: map[string]property{}}
+	r := &reader{source: s, keys: s.Keys, values: map[string]property{}, variables: map[string]string{}}
 	if r.keys == nil {
 		var err error
 		if r.keys, err = Keys(); err != nil {
@@ -52,6 +56,7 @@ func Read(s Source) (Config, error) {
 	for k, p := range r.values {
 		cfg.Static[k] = p.value
 	}
+	cfg.Origins = r.origins()
 	cfg.NoEffect = slices.Sorted(slices.Values(r.noEffect))
 	cfg.Warnings = r.warnings
 	return cfg, nil
@@ -62,7 +67,8 @@ type reader struct {
 	source    Source
 	keys      *config.Set
 	values    map[string]property
-	bareHosts []string // listeners without a host
+	variables map[string]string // of the environment, by the key that each sets
+	bareHosts []string          // listeners without a host
 	noEffect  []string
 	warnings  []string
 	errs      []error
@@ -77,14 +83,52 @@ func (r *reader) load() error {
 	for _, p := range props {
 		r.values[p.key] = p
 	}
+	r.environment()
 	for _, o := range r.source.Overrides {
 		k, v, ok := strings.Cut(o, "=")
 		if k = strings.TrimSpace(k); !ok || k == "" {
 			return fmt.Errorf("--override %s: not of the form key=value; write --override num.partitions=3", o)
 		}
 		r.values[k] = property{key: k, value: strings.TrimSpace(v)}
+		delete(r.variables, k)
 	}
 	return nil
+}
+
+// variablePrefix begins the variables of the environment that set keys.
+const variablePrefix = "KAFKA_"
+
+// environment lays the variables that name a key over the file.
+func (r *reader) environment() {
+	for _, kv := range r.source.Environment {
+		name, value, _ := strings.Cut(kv, "=")
+		rest, ok := strings.CutPrefix(name, variablePrefix)
+		if !ok {
+			continue
+		}
+		key := strings.NewReplacer("___", "-", "__", "_", "_", ".").Replace(strings.ToLower(rest))
+		if _, known := r.keys.Lookup(config.Broker, key); !known {
+			continue
+		}
+		r.values[key] = property{key: key, value: strings.TrimSpace(value)}
+		r.variables[key] = name
+	}
+}
+
+// origins says of each key that is set where: FILE:LINE, a variable of the environment, or the flag.
+func (r *reader) origins() map[string]string {
+	all := map[string]string{}
+	for key, p := range r.values {
+		switch {
+		case p.line > 0:
+			all[key] = fmt.Sprintf("%s:%d", r.source.File, p.line)
+		case r.variables[p.key] != "":
+			all[key] = "environment " + r.variables[p.key]
+		default:
+			all[key] = "flag --override"
+		}
+	}
+	return all
 }
 
 // aliases gives broker.id and log.dir their newer names, beside the older ones, as Kafka shows them.
@@ -252,6 +296,9 @@ func (r *reader) sorted() []property {
 // place says where a property stands, ready to stand before a sentence.
 func (r *reader) place(p property) string {
 	if p.line == 0 {
+		if name := r.variables[p.key]; name != "" {
+			return name + " in the environment: "
+		}
 		return "--override "
 	}
 	return fmt.Sprintf("%s:%d: ", r.source.File, p.line)

@@ -33,6 +33,8 @@ type App struct {
 	Out, Err io.Writer
 	// Env looks a variable of the environment up.
 	Env func(string) string
+	// Environ is the whole environment, NAME=value each, for a node that is configured by it.
+	Environ []string
 	// Now is the clock, for times that are told relative to it. Nil is time.Now.
 	Now func() time.Time
 	// Terminal says that In and Err are a person's terminal, for tests. Nil finds out.
@@ -53,7 +55,7 @@ type App struct {
 
 // New returns the App of a process.
 func New(stdin io.Reader, stdout, stderr io.Writer) *App {
-	return &App{In: stdin, Out: stdout, Err: stderr, Env: os.Getenv}
+	return &App{In: stdin, Out: stdout, Err: stderr, Env: os.Getenv, Environ: os.Environ()}
 }
 
 // Flags gives root the flags that every command has.

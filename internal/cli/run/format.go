@@ -31,7 +31,7 @@ func Format(a *app.App) *cobra.Command {
 	form := app.OutputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		// Listeners do not matter to directories, so an address beyond loopback is no reason to refuse.
-		cfg, err := readConfig(c, *file, *overrides, true)
+		cfg, err := ReadConfig(c, node.Source{File: *file, Environment: a.Environ, Overrides: *overrides, InsecureListen: true})
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func Server(a *app.App) *cobra.Command {
 	insecure := f.Bool("insecure-listen", false, "allow listeners beyond this machine, though there is no authentication yet")
 	level := levelFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := readConfig(c, *file, *overrides, *insecure)
+		cfg, err := ReadConfig(c, node.Source{File: *file, Environment: a.Environ, Overrides: *overrides, InsecureListen: *insecure})
 		if err != nil {
 			return err
 		}
@@ -42,24 +42,35 @@ func Server(a *app.App) *cobra.Command {
 	return c
 }
 
-// readConfig reads --config into a node's configuration.
-func readConfig(c *cobra.Command, file string, overrides []string, insecure bool) (node.Config, error) {
-	if file == "" {
+// ReadConfig reads the file that a source names into a node's configuration.
+func ReadConfig(c *cobra.Command, s node.Source) (node.Config, error) {
+	if s.File == "" {
 		return node.Config{}, app.Usage(c, "--config is missing")
 	}
-	data, err := readLimited(file)
-	if err != nil {
-		f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("%s could not be read", file), Why: err.Error()}
-		if os.IsNotExist(err) {
-			f.Exit, f.Code, f.What, f.Why = app.ExitNotFound, app.CodeNotFound, fmt.Sprintf("there is no file %s", file), ""
-		}
-		return node.Config{}, f
+	var err error
+	if s.Data, err = ReadFile(s.File); err != nil {
+		return node.Config{}, err
 	}
-	cfg, err := node.Read(node.Source{File: file, Data: data, Overrides: overrides, InsecureListen: insecure})
+	cfg, err := node.Read(s)
 	if err != nil {
-		return node.Config{}, &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("the configuration in %s cannot be obeyed", file), Why: strings.TrimSpace(err.Error())}
+		return node.Config{}, &app.Failure{
+			Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("the configuration in %s cannot be obeyed", s.File), Why: strings.TrimSpace(err.Error()),
+			Try: "klamm config explain KEY, or klamm config check " + s.File,
+		}
 	}
 	return cfg, nil
+}
+
+// ReadFile reads a file of configuration.
+func ReadFile(name string) ([]byte, error) {
+	data, err := readLimited(name)
+	if os.IsNotExist(err) {
+		return nil, app.NotFound("file", name, "klamm config init > "+name)
+	}
+	if err != nil {
+		return nil, app.Input(err, "%s could not be read", name)
+	}
+	return data, nil
 }
 
 // readLimited reads a small file, and no more of one that is large than it takes to refuse it.
