@@ -107,11 +107,31 @@ func parseLevels(c *cobra.Command, args []string) (rooms []string, changes []set
 	return rooms, changes, nil
 }
 
+// find is a broker's logger of that name, or the only one whose name ends with it: server is klamm.server.
+func find(of *settings.Resource, room string) (settings.Row, bool) {
+	if row, there := of.Row(room); there {
+		return row, true
+	}
+	var found []settings.Row
+	for _, row := range of.Rows {
+		if strings.HasSuffix(row.Key, "."+room) {
+			found = append(found, row)
+		}
+	}
+	if len(found) != 1 {
+		return settings.Row{}, false
+	}
+	return found[0], true
+}
+
 // missingLogger is the failure for a logger that a broker does not have.
 func missingLogger(of *settings.Resource, room string) *app.Failure {
 	var known []string
 	for _, row := range of.Rows {
 		known = append(known, row.Key)
+		if i := strings.LastIndexByte(row.Key, '.'); i >= 0 {
+			known = append(known, row.Key[i+1:])
+		}
 	}
 	f := app.NotFound("logger", room, fmt.Sprintf("klamm node log-level %s", of.Name))
 	if near := app.Nearest(room, known); near != "" {
@@ -132,15 +152,20 @@ func showLevels(a *app.App, form *app.Form, got map[string]*settings.Resource, i
 			continue
 		}
 		done++
-		for _, row := range of.Rows {
-			if len(rooms) == 0 || slices.Contains(rooms, row.Key) {
-				rows = append(rows, loggerRow{id, row.Key, of.Value(row.Key)})
-			}
+		shown := of.Rows
+		if len(rooms) > 0 {
+			shown = nil
 		}
 		for _, room := range rooms {
-			if _, there := of.Row(room); !there {
+			row, there := find(of, room)
+			if !there {
 				fails = append(fails, missingLogger(of, room))
+				continue
 			}
+			shown = append(shown, row)
+		}
+		for _, row := range shown {
+			rows = append(rows, loggerRow{id, row.Key, of.Value(row.Key)})
 		}
 	}
 	if len(rows) == 0 && form.Human() {
@@ -166,47 +191,34 @@ func showLevels(a *app.App, form *app.Form, got map[string]*settings.Resource, i
 // setLevels changes loggers of each broker, all of them or none on a broker.
 func setLevels(ctx context.Context, a *app.App, form *app.Form, cl *kgo.Client, got map[string]*settings.Resource, ids []int32, changes []settings.Change, dry bool) error {
 	var fails []*app.Failure
-	var able []int32
+	var steps []loggerStep
+	done := 0
 	for _, id := range ids {
-		of := got[strconv.Itoa(int(id))]
-		if f := of.Failure("the loggers of node %d could not be read", id); f != nil {
+		plan, own, err := planLevels(got[strconv.Itoa(int(id))], id, changes)
+		if err != nil {
+			fails = append(fails, err)
+			continue
+		}
+		// Brokers may call a logger by different names, so each has a request of its own.
+		o := settings.Alter(ctx, cl, kmsg.ConfigResourceTypeBrokerLogger, names([]int32{id}), own, dry)[0]
+		if f := o.Failure("the loggers of node %d could not be set", id); f != nil {
 			fails = append(fails, f)
 			continue
 		}
-		known := true
-		for _, ch := range changes {
-			if _, there := of.Row(ch.Key); !there {
-				fails, known = append(fails, missingLogger(of, ch.Key)), false
-			}
-		}
-		if known {
-			able = append(able, id)
-		}
+		done++
+		steps = append(steps, plan...)
 	}
-	var steps []loggerStep
-	verb := "set"
-	if dry {
-		verb = "would set"
-	}
-	done := 0
-	if len(able) > 0 {
-		for i, o := range settings.Alter(ctx, cl, kmsg.ConfigResourceTypeBrokerLogger, names(able), changes, dry) {
-			if f := o.Failure("the loggers of node %d could not be set", able[i]); f != nil {
-				fails = append(fails, f)
-				continue
+	if form.Human() {
+		verb := "set"
+		if dry {
+			verb = "would set"
+		}
+		for _, s := range steps {
+			to := "that of its parent"
+			if s.New != nil {
+				to = *s.New
 			}
-			done++
-			for _, ch := range changes {
-				old, _ := got[o.Name].Row(ch.Key)
-				steps = append(steps, loggerStep{able[i], ch.Key, old.Value, ch.Value})
-				if form.Human() {
-					to := "that of its parent"
-					if ch.Value != nil {
-						to = *ch.Value
-					}
-					a.Say("%s logger %s of node %d: %s -> %s", verb, ch.Key, able[i], settings.ValueText(old.Value, false), to)
-				}
-			}
+			a.Say("%s logger %s of node %d: %s -> %s", verb, s.Logger, s.Node, settings.ValueText(s.Old, false), to)
 		}
 	}
 	if !form.Human() {
@@ -224,6 +236,23 @@ func setLevels(ctx context.Context, a *app.App, form *app.Form, cl *kgo.Client, 
 		}
 	}
 	return app.Partly(a, done, fails)
+}
+
+// planLevels says what changes do to the loggers of a broker, and names these as the broker does.
+func planLevels(of *settings.Resource, id int32, changes []settings.Change) (steps []loggerStep, own []settings.Change, f *app.Failure) {
+	if f := of.Failure("the loggers of node %d could not be read", id); f != nil {
+		return nil, nil, f
+	}
+	for _, ch := range changes {
+		row, there := find(of, ch.Key)
+		if !there {
+			return nil, nil, missingLogger(of, ch.Key)
+		}
+		steps = append(steps, loggerStep{id, row.Key, row.Value, ch.Value})
+		ch.Key = row.Key
+		own = append(own, ch)
+	}
+	return steps, own, nil
 }
 
 // completeLoggers completes a node's id first, then ROOM= with the levels.
@@ -252,8 +281,10 @@ func completeLoggers(a *app.App) app.Completion {
 		var words []string
 		for _, of := range settings.Describe(ctx, cl, settings.Query{Kind: kmsg.ConfigResourceTypeBrokerLogger, Names: args[:1]}) {
 			for _, row := range of.Rows {
-				if strings.HasPrefix(row.Key, begun) {
-					words = append(words, row.Key+"=")
+				for _, name := range []string{row.Key, row.Key[strings.LastIndexByte(row.Key, '.')+1:]} {
+					if w := name + "="; strings.HasPrefix(name, begun) && !slices.Contains(words, w) {
+						words = append(words, w)
+					}
 				}
 			}
 		}

@@ -85,3 +85,20 @@ func TestFlagsAreReadInTheOrderOfTheirKeys(t *testing.T) {
 		t.Errorf("%+v, %v", changes, err)
 	}
 }
+
+func TestWhatStandsBehindATopicsKeyIsAskedOfABroker(t *testing.T) {
+	row := newRow(&kmsg.DescribeConfigsResponseResourceConfig{Name: "retention.ms", Value: text("5"), Source: kmsg.ConfigSourceDynamicTopicConfig})
+	broker := &Resource{Rows: []Row{
+		{Key: "log.retention.hours", Value: text("168"), from: kmsg.ConfigSourceDefaultConfig},
+		{Key: "log.retention.minutes", from: kmsg.ConfigSourceDefaultConfig},
+		{Key: "log.retention.ms", from: kmsg.ConfigSourceDefaultConfig},
+	}}
+	if !row.hidden() {
+		t.Fatal("nothing is hidden")
+	}
+	row.lookBehind(broker)
+	step := row.step(kmsg.ConfigSourceDynamicTopicConfig, Change{Key: "retention.ms", Op: kmsg.IncrementalAlterConfigOpDelete})
+	if row.hidden() || *row.Default != "604800000" || step.String() != "retention.ms 5 -> 604800000 (the default)" {
+		t.Errorf("%+v, %s", row, step)
+	}
+}

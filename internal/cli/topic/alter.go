@@ -75,6 +75,7 @@ func (j alteration) run(ctx context.Context, a *app.App, cl *kgo.Client, adm *ka
 	var configs map[string]*settings.Resource
 	if len(j.changes) > 0 {
 		configs = settings.Describe(ctx, cl, settings.Query{Kind: kmsg.ConfigResourceTypeTopic, Names: names(topics)})
+		settings.LookBehind(ctx, cl, anyLeader(topics...), configs)
 	}
 	planned := map[string][]step{}
 	var able, grow []kadm.TopicDetail
@@ -123,7 +124,7 @@ func (j alteration) run(ctx context.Context, a *app.App, cl *kgo.Client, adm *ka
 			left = append(left, t)
 		}
 	}
-	for name, f := range raise(ctx, adm, left, j.partitions, j.dry) {
+	for name, f := range raise(ctx, cl, adm, left, j.partitions, j.dry) {
 		refuse(name, f)
 	}
 	for _, t := range able {

@@ -30,10 +30,13 @@ func config(a *app.App) *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		name, keys := args[0], args[1:]
 		return a.AdminClient(c, func(ctx context.Context, cl *kgo.Client, adm *kadm.Client) error {
-			if _, err := findOne(ctx, a, c, adm, name); err != nil {
+			t, err := findOne(ctx, a, c, adm, name)
+			if err != nil {
 				return err
 			}
-			of := settings.Describe(ctx, cl, settings.Query{Kind: kmsg.ConfigResourceTypeTopic, Names: []string{name}, Documentation: form.Wide() || !form.Human()})[name]
+			got := settings.Describe(ctx, cl, settings.Query{Kind: kmsg.ConfigResourceTypeTopic, Names: []string{name}, Documentation: form.Wide() || !form.Human()})
+			settings.LookBehind(ctx, cl, anyLeader(t), got)
+			of := got[name]
 			if f := of.Failure("the configuration of topic %s could not be read", name); f != nil {
 				return f
 			}

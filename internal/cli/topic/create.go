@@ -185,6 +185,13 @@ func (n newTopic) create(ctx context.Context, a *app.App, cl *kgo.Client, adm *k
 			fails = append(fails, f)
 		}
 	}
+	if !dry {
+		wanted := map[string]int{}
+		for _, t := range done {
+			wanted[t.Name] = max(t.Partitions, 1)
+		}
+		settle(ctx, cl, wanted)
+	}
 	return done, fails, nil
 }
 

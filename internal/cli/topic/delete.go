@@ -45,16 +45,17 @@ func remove(a *app.App) *cobra.Command {
 			if err != nil {
 				return app.Failed(err, "the topics could not be deleted")
 			}
-			done := 0
+			gone := map[string]int{}
 			for _, r := range res.Sorted() {
 				if r.Err != nil {
 					fails = append(fails, app.Refusal(r.Err, r.ErrMessage, "topic %s could not be deleted", r.Topic))
 					continue
 				}
-				done++
+				gone[r.Topic] = 0
 				a.Say("deleted topic %s", r.Topic)
 			}
-			return app.Partly(a, done, fails)
+			settle(ctx, cl, gone)
+			return app.Partly(a, len(gone), fails)
 		})
 	}
 	return c

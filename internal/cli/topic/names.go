@@ -110,3 +110,15 @@ func names(topics []kadm.TopicDetail) []string {
 	}
 	return list
 }
+
+// anyLeader is a broker that leads a partition of topics, -1 when there is none.
+func anyLeader(topics ...kadm.TopicDetail) int32 {
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			if p.Leader >= 0 {
+				return p.Leader
+			}
+		}
+	}
+	return -1
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/cli/app"
 )
@@ -38,7 +39,7 @@ func addPartitions(a *app.App) *cobra.Command {
 		} else if *to < 1 {
 			return app.Usage(c, "--to %d: a topic has at least one partition", *to)
 		}
-		return a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
+		return a.AdminClient(c, func(ctx context.Context, cl *kgo.Client, adm *kadm.Client) error {
 			t, err := findOne(ctx, a, c, adm, args[0])
 			if err != nil {
 				return err
@@ -54,7 +55,7 @@ func addPartitions(a *app.App) *cobra.Command {
 				a.Say("topic %s has %s already", t.Topic, app.CountText(want, "partition"))
 				return printSteps(a, form, *dry, nil)
 			}
-			if f := raise(ctx, adm, []kadm.TopicDetail{t}, want, *dry)[t.Topic]; f != nil {
+			if f := raise(ctx, cl, adm, []kadm.TopicDetail{t}, want, *dry)[t.Topic]; f != nil {
 				return f
 			}
 			return printSteps(a, form, *dry, []step{partitionStep(t, want)})
@@ -65,7 +66,7 @@ func addPartitions(a *app.App) *cobra.Command {
 
 // raise gives topics more partitions, with one request for all of them, or with dry lets the broker check whether
 // it would. It returns a failure for each topic that was refused.
-func raise(ctx context.Context, adm *kadm.Client, topics []kadm.TopicDetail, to int, dry bool) map[string]*app.Failure {
+func raise(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.TopicDetail, to int, dry bool) map[string]*app.Failure {
 	fails := map[string]*app.Failure{}
 	if len(topics) == 0 {
 		return fails
@@ -75,6 +76,7 @@ func raise(ctx context.Context, adm *kadm.Client, topics []kadm.TopicDetail, to 
 		update = adm.ValidateUpdatePartitions
 	}
 	res, err := update(ctx, to, names(topics)...)
+	wanted := map[string]int{}
 	for _, t := range topics {
 		r, ok := res[t.Topic]
 		switch {
@@ -82,8 +84,11 @@ func raise(ctx context.Context, adm *kadm.Client, topics []kadm.TopicDetail, to 
 			fails[t.Topic] = app.Failed(err, "topic %s could not be given %s", t.Topic, app.CountText(to, "partition"))
 		case ok && r.Err != nil:
 			fails[t.Topic] = app.Refusal(r.Err, r.ErrMessage, "topic %s could not be given %s", t.Topic, app.CountText(to, "partition"))
+		case !dry:
+			wanted[t.Topic] = to
 		}
 	}
+	settle(ctx, cl, wanted)
 	return fails
 }
 
