@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/klamm/klamm/internal/disk"
 	"github.com/klamm/klamm/internal/node"
@@ -280,6 +281,70 @@ func TestBeyondTwoThousandPartitionsTheDetailPageHasTheirSeries(t *testing.T) {
 	until(t, "the group's lag on /metrics", func() bool {
 		return w.page(t, "/metrics").series[`kafka_consumergroup_lag{consumergroup="g",partition="7",topic="many"}`] == 1
 	})
+}
+
+func TestBeyondTwoThousandOffsetsTheDetailPageHasTheGroups(t *testing.T) {
+	w := watch(t)
+	w.topic(t, "t", 1)
+	w.produce(t, "t", 0, 2, time.Now().Add(-time.Minute))
+	w.topic(t, "many", 2000)
+	offsets := make(kadm.Offsets)
+	for p := range int32(2000) {
+		offsets.AddOffset("many", p, 0, -1)
+	}
+	if err := w.adm.CommitAllOffsets(t.Context(), "g", offsets); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, "g", "t", 0, 1)
+	m, d := w.page(t, "/metrics"), w.page(t, "/metrics/detail")
+	m.want(t, `klamm_group_series_on_metrics`, 0)
+	d.want(t, `kafka_consumergroup_lag{consumergroup="g",partition="0",topic="t"}`, 1)
+	d.want(t, `kafka_consumergroup_current_offset{consumergroup="g",partition="1999",topic="many"}`, 0)
+	d.want(t, `kafka_consumergroup_members{consumergroup="g"}`, 0)
+	if s := d.series[`klamm_consumergroup_lag_seconds{consumergroup="g",partition="0",topic="t"}`]; s < 60 || s > 120 {
+		t.Errorf("the lag of a record of a minute ago is %v s", s)
+	}
+	for series := range m.series {
+		if strings.Contains(series, "consumergroup=") {
+			t.Fatalf("%s is on /metrics", series)
+		}
+	}
+	if kind := d.types["kafka_consumergroup_lag"]; kind != "gauge" {
+		t.Errorf("the lag is of type %q", kind)
+	}
+}
+
+func TestALookAtManyGroupsReadsSoManyTimestampsAndTheNextOneGoesOn(t *testing.T) {
+	w := watch(t)
+	w.topic(t, "t", 1)
+	w.produce(t, "t", 0, 1, time.Now().Add(-time.Hour))
+	const groups = 700
+	var wg errgroup.Group
+	wg.SetLimit(8)
+	for i := range groups {
+		wg.Go(func() error {
+			o := make(kadm.Offsets)
+			o.AddOffset("t", 0, 0, -1)
+			return w.adm.CommitAllOffsets(t.Context(), fmt.Sprint("g", i), o)
+		})
+	}
+	if err := wg.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	timed := func() (n int) {
+		for series, value := range w.page(t, "/metrics").series {
+			if strings.HasPrefix(series, "klamm_consumergroup_lag_seconds{") {
+				if n++; value < 3600 || value > 3700 {
+					t.Fatalf("%s is %v", series, value)
+				}
+			}
+		}
+		return n
+	}
+	if n := timed(); n == 0 || n > 500 {
+		t.Errorf("the first look tells the time of %d groups, want at most 500", n)
+	}
+	until(t, "each group's time", func() bool { return timed() == groups })
 }
 
 // BenchmarkScrape asks for both pages of a node with many partitions, a hundredth of them written to.
