@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/klamm/klamm/internal/code"
@@ -77,7 +78,7 @@ func (b *Broker) alterLoggers(name string, changes []wire.IncrementalAlterConfig
 			level = *changes[i].Value
 		}
 		b.Loggers.Set(changes[i].Name, level)
-		b.Logger.Warn("the level of a logger was changed", "event", "log_level_changed", "logger_changed", changes[i].Name, "level", level)
+		b.Logger.Warn("the level of a logger was changed", "event", "log_level_changed", "name", changes[i].Name, "to", cmp.Or(level, "inherited"))
 	}
 	return nil
 }

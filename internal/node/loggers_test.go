@@ -206,7 +206,7 @@ func TestTheLastLogLinesAreServedAndObeyTheLevels(t *testing.T) {
 		for _, m := range logged(t, admin) {
 			if m["event"] == "disconnect" {
 				count++
-				if m["logger"] != "klamm.server" || m["client_id"] != "raw" || m["remote"] == "" || m["reason"] == "" || m["level"] != "DEBUG" || m["duration"] == nil {
+				if m["logger"] != "klamm.server" || m["client_id"] != "raw" || m["remote"] == "" || m["reason"] == "" || m["level"] != "DEBUG" || m["open_ms"] == nil {
 					t.Errorf("a disconnect is logged as %v", m)
 				}
 			}

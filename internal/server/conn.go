@@ -820,7 +820,7 @@ func (c *conn) report(err error) {
 		level = slog.LevelDebug
 	}
 	if ctx := context.Background(); c.s.log.Enabled(ctx, level) {
-		c.s.log.Log(ctx, level, "connection closed", slices.Concat([]any{"event", event}, c.about(), []any{"duration", time.Since(c.since), "reason", e.reason}, e.attrs)...)
+		c.s.log.Log(ctx, level, "connection closed", slices.Concat([]any{"event", event}, c.about(), []any{"open_ms", time.Since(c.since).Milliseconds(), "reason", e.reason}, e.attrs)...)
 	}
 }
 

@@ -241,7 +241,7 @@ func (r *requests) Describe(ch chan<- *prometheus.Desc) {
 
 // classicOf are the powers of two, in seconds, at which the classic buckets of a phase end.
 func classicOf(p phase) []int {
-	step := 2
+	step := 4 // few: the native histogram has the rest
 	if p == inAll {
 		step = 1
 	}
