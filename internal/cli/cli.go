@@ -63,8 +63,8 @@ func Root(a *app.App) *cobra.Command {
 		RunE:          app.OnlySubcommands,
 	}
 	a.Flags(root)
-	root.SetHelpTemplate(helpTemplate)
-	root.SetUsageTemplate(helpTemplate)
+	root.SetHelpFunc(help)
+	root.SetUsageFunc(func(c *cobra.Command) error { help(c, nil); return nil })
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run"}, &cobra.Group{ID: "data", Title: "Data"}, &cobra.Group{ID: "operate", Title: "Operate"}, &cobra.Group{ID: "tools", Title: "Tools"}, &cobra.Group{ID: "compat", Title: "Kafka's own names"})
 	add := func(group string, cmds ...*cobra.Command) {
@@ -92,28 +92,6 @@ func Root(a *app.App) *cobra.Command {
 	add("compat", kafka.Commands(a)...)
 	return root
 }
-
-// helpTemplate puts examples first.
-const helpTemplate = `{{with or .Long .Short}}{{. | trimTrailingWhitespaces}}
-{{end}}{{if .HasExample}}
-Examples
-{{.Example}}
-{{end}}
-Usage
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
-{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
-Commands{{range $cmds}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
-{{else}}{{range $g := .Groups}}
-{{$g.Title}}{{range $cmds}}{{if and (eq .GroupID $g.ID) .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
-{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-Flags
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableInheritedFlags}}
-Flags of every command
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}`
 
 // flagError refuses a flag, with the name that was perhaps meant.
 func flagError(c *cobra.Command, err error) error {

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -301,4 +302,37 @@ func TestWaitingEndsWhenItIsDoneOrWithExitCode5(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
+}
+
+func TestTemplatesReachIntoListsAndSayWhatIsNotThere(t *testing.T) {
+	item := map[string]any{"name": "a", "n": json.Number("0"), "none": nil, "parts": []any{map[string]any{"id": json.Number("1")}, map[string]any{"id": json.Number("2")}}, "empty": []any{}, "o": map[string]any{"k": true}}
+	for text, want := range map[string]string{
+		`x`: "x", `{{.name}}\t{{.n}}`: "a\t0", `{{.o.k}}`: "true", `{{.none}}`: "", `{{json .o}}`: `{"k":true}`, `{{.o}}`: `{"k":true}`,
+		`{{range .parts}}[{{.id}}]{{end}}`: "[1][2]", `{{range .empty}}x{{else}}nothing{{end}}`: "nothing", `{{range .none}}x{{else}}-{{end}}`: "-",
+		`{{if .n}}yes{{else}}no{{end}}{{if .name}}!{{end}}`: "no!", `{{ .name }}`: "a", `}}{`: "}}{",
+	} {
+		l, err := parseTemplate(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, err := l.append(nil, item); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{"{{.nam}}": "there are empty, n, name", "{{.name.x}}": "is no object", "{{range .name}}{{end}}": "is no list"} {
+		l, err := parseTemplate(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if _, err := l.append(nil, item); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	for _, bad := range []string{"{{", "{{}}", "{{x}}", "{{.a b}}", "{{range .a}}", "{{if .a}}{{else}}", "{{end}}", "{{else}}", "{{..a}}", "{{len .a}}", strings.Repeat("{{if .a}}", 100)} {
+		if _, err := parseTemplate(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
 }

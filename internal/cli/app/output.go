@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"text/template"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -217,16 +216,9 @@ func plain(n *yaml.Node) {
 	}
 }
 
-func parseTemplate(layout string) (*template.Template, error) {
-	return template.New("-o").Option("missingkey=error").Funcs(template.FuncMap{"json": func(v any) (string, error) {
-		b, err := json.Marshal(v)
-		return string(b), err
-	}}).Parse(layout)
-}
-
-// printTemplate writes each item by a text/template over its JSON, so that the names are those of -o json.
-func printTemplate[T any](w io.Writer, layout string, items []T) error {
-	t, err := parseTemplate(layout)
+// printTemplate writes each item by a template over its JSON, so that the names are those of -o json.
+func printTemplate[T any](w io.Writer, text string, items []T) error {
+	t, err := parseTemplate(text)
 	if err != nil {
 		return err
 	}
@@ -241,14 +233,14 @@ func printTemplate[T any](w io.Writer, layout string, items []T) error {
 		if err := d.Decode(&v); err != nil {
 			return err
 		}
-		var out bytes.Buffer
-		if err := t.Execute(&out, v); err != nil {
+		out, err := t.append(nil, v)
+		if err != nil {
 			return &Failure{Exit: ExitUsage, Code: CodeUsage, What: "the template cannot be used", Why: err.Error(), Try: "-o schema shows the names there are"}
 		}
-		if !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
-			out.WriteByte('\n')
+		if !bytes.HasSuffix(out, []byte("\n")) {
+			out = append(out, '\n')
 		}
-		if _, err := w.Write(out.Bytes()); err != nil {
+		if _, err := w.Write(out); err != nil {
 			return err
 		}
 	}
