@@ -279,5 +279,9 @@ func (p *nodePage) print(w io.Writer) {
 		}
 		_ = t.Flush()
 	}
+	if p.Fenced || p.unanswered != nil {
+		fmt.Fprintln(w, "\nMore: klamm cluster health")
+		return
+	}
 	fmt.Fprintf(w, "\nMore: klamm cluster config --broker %d --all   klamm node log-level %d\n", p.ID, p.ID)
 }

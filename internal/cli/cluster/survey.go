@@ -229,5 +229,8 @@ func errorText(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in " + app.DurationText(patience)
 	}
-	return app.Explain(err).Error()
+	if f := app.Explain(err); f.Why != "" {
+		return f.Why
+	}
+	return err.Error()
 }

@@ -206,7 +206,7 @@ func (o Outcome) Failure(format string, args ...any) *app.Failure {
 	if o.Err == nil {
 		return nil
 	}
-	f := app.Refusal(o.Err, o.Message, format, args...)
+	f := unanswered(app.Refusal(o.Err, o.Message, format, args...))
 	// Kafka refuses a bad value of a topic by the one, and of a broker by the other.
 	if errors.Is(o.Err, kerr.InvalidConfig) || errors.Is(o.Err, kerr.InvalidRequest) {
 		f.Code = app.CodeConfig

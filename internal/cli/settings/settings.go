@@ -239,7 +239,15 @@ func (r *Resource) Failure(format string, args ...any) *app.Failure {
 	if r.Err == nil {
 		return nil
 	}
-	return app.Refusal(r.Err, r.Message, format, args...)
+	return unanswered(app.Refusal(r.Err, r.Message, format, args...))
+}
+
+// unanswered mends the advice of a failure that is one broker's silence: others have answered before.
+func unanswered(f *app.Failure) *app.Failure {
+	if f.Code == app.CodeUnreachable {
+		f.Try = "klamm cluster health"
+	}
+	return f
 }
 
 // Columns are the columns of a list of things that have a Row: before stands what the caller adds before them.

@@ -116,6 +116,7 @@ func asked(args []string) int {
 type measured struct {
 	at    time.Time
 	ends  map[partition]place
+	err   error // why an end is missing
 	bytes map[partition]int64
 }
 
@@ -148,6 +149,7 @@ func look(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.T
 		if window > 0 {
 			p.window = "for " + app.DurationText(window)
 		}
+		silent := 0
 		for _, d := range t.Partitions.Sorted() {
 			i := index{Partition: d.Partition, Leader: d.Leader, LeaderEpoch: d.LeaderEpoch, Replicas: d.Replicas, ISR: d.ISR, Start: -1, End: -1, Bytes: -1, last: -1}
 			key := partition{t.Topic, d.Partition}
@@ -156,6 +158,8 @@ func look(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.T
 			}
 			if o, ok := m.ends[key]; ok {
 				i.End = o.offset
+			} else if d.Leader >= 0 {
+				silent++
 			}
 			if n, ok := m.bytes[key]; ok {
 				i.Bytes = n
@@ -169,6 +173,9 @@ func look(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.T
 				i.RecordRate = lastMinute(o, i, now)
 			}
 			p.add(i)
+		}
+		if silent > 0 && m.err != nil {
+			p.Notes = append(p.Notes, fmt.Sprintf("the offsets of %s could not be read: %v", app.CountText(silent, "partition"), m.err))
 		}
 		minISR := 1
 		of := configs[t.Topic]
@@ -192,7 +199,7 @@ func look(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.T
 // measure takes the ends and sizes of all partitions at one moment.
 func measure(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kadm.TopicDetail) measured {
 	m := measured{at: time.Now()}
-	m.ends, _ = offsets(ctx, cl, topics, atEnd)
+	m.ends, m.err = offsets(ctx, cl, topics, atEnd)
 	m.bytes = sizes(ctx, adm, topics, false)
 	return m
 }

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,8 +33,12 @@ func readers(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kad
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	listed, err := adm.ListGroups(ctx)
-	if err != nil && len(listed) == 0 {
-		return nil, "the groups could not be listed: " + err.Error()
+	if err != nil {
+		var one *kadm.ShardErrors
+		if !errors.As(err, &one) {
+			return nil, "the groups could not be listed: " + err.Error()
+		}
+		note = "not all brokers tell of their groups"
 	}
 	var groups []kadm.ListedGroup
 	for _, g := range listed.Sorted() {
@@ -63,7 +68,7 @@ func readers(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kad
 		}
 		for _, shard := range cl.RequestSharded(ctx, req) {
 			if shard.Err != nil {
-				note = "not all groups could be asked: " + shard.Err.Error()
+				note = "not all brokers tell of their groups"
 				continue
 			}
 			// A group whose offsets may not be seen, or that is gone by now, has an error and no offsets.

@@ -162,16 +162,16 @@ func (to trimTo) plan(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail) (
 	}
 	starts, err := offsets(ctx, cl, one, atStart)
 	if err != nil {
-		return nil, app.Failed(err, "the first offsets of topic %s could not be read", t.Topic)
+		return nil, silence(err, "the first offsets of topic %s could not be read", t.Topic)
 	}
 	ends, err := offsets(ctx, cl, one, atEnd)
 	if err != nil {
-		return nil, app.Failed(err, "the last offsets of topic %s could not be read", t.Topic)
+		return nil, silence(err, "the last offsets of topic %s could not be read", t.Topic)
 	}
 	var times map[partition]place
 	if to.time != nil {
 		if times, err = offsets(ctx, cl, one, to.time.UnixMilli()); err != nil {
-			return nil, app.Failed(err, "the offsets of topic %s at %s could not be read", t.Topic, app.TimeText(to.time.UnixMilli()))
+			return nil, silence(err, "the offsets of topic %s at %s could not be read", t.Topic, app.TimeText(to.time.UnixMilli()))
 		}
 	}
 	var cuts []cutRow
@@ -205,6 +205,15 @@ func (to trimTo) plan(ctx context.Context, cl *kgo.Client, t kadm.TopicDetail) (
 		cuts = append(cuts, cutRow{t.Topic, d.Partition, start.offset, at, end.offset, at - start.offset})
 	}
 	return cuts, nil
+}
+
+// silence is the failure of offsets that could not be read: of a leader that does not answer where others do.
+func silence(err error, format string, args ...any) *app.Failure {
+	f := app.Failed(err, format, args...)
+	if f.Code == app.CodeUnreachable {
+		f.Try = "klamm cluster health"
+	}
+	return f
 }
 
 // cut shows what goes, asks, and deletes it. fails are what went wrong before.
