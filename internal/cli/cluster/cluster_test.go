@@ -74,6 +74,15 @@ func TestWhatIsNotToldIsNoIllHealth(t *testing.T) {
 	}
 }
 
+func TestMinISRThatIsNotToldIsNotCalledWell(t *testing.T) {
+	s, told, _, dirs := broken()
+	for _, k := range s.checks(told, nil, dirs, 5) {
+		if k.Check == "under_min_isr_partitions" && k.Status != unknown {
+			t.Errorf("%+v", k)
+		}
+	}
+}
+
 func TestNodesAreCountedByWhatTheyLeadAndHold(t *testing.T) {
 	s, _, _, dirs := broken()
 	rows := s.rows(dirs)

@@ -227,6 +227,9 @@ func (s *survey) checkPartitions(minISR map[string]int) []check {
 		one("under_replicated_partitions", "none", "with replicas missing", thin),
 		one("under_min_isr_partitions", "none", "with fewer than min.insync.replicas in sync, which acks=all cannot write", few),
 	}
+	if len(all) > 0 && len(minISR) == 0 {
+		list[2] = check{list[2].Check, unknown, "the brokers do not tell min.insync.replicas", ""}
+	}
 	var unread []string
 	s.topics.EachError(func(t kadm.TopicDetail) { unread = append(unread, t.Topic) })
 	if len(unread) > 0 {
