@@ -229,8 +229,11 @@ func appendLabel(b []byte, from int, name, value string) []byte {
 	return append(b, '"')
 }
 
-// detailPages is how many requests for /metrics/detail are served at a time.
-const detailPages = 2
+// detailPages is how many requests for /metrics/detail are served at a time, and detailTime how long one may take.
+const (
+	detailPages = 2
+	detailTime  = time.Minute
+)
 
 // detailPage serves /metrics/detail, always in the text format.
 func (n *Node) detailPage() http.Handler {
@@ -244,6 +247,7 @@ func (n *Node) detailPage() http.Handler {
 			http.Error(w, "others are reading this page; ask again", http.StatusServiceUnavailable)
 			return
 		}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(detailTime)) // every listener of ours can
 		var to io.Writer = w
 		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is one that there is
@@ -363,7 +367,7 @@ func (p *partitionTable) series(s sink) {
 	var used []topicTotals
 	p.n.replicas.Topics(func(name string, _ wire.UUID, totals replica.TopicTotals) {
 		if totals != (replica.TopicTotals{}) { // as with Kafka, a topic shows once a client used it
-			used = append(used, topicTotals{labels{topic: name, partition: noPartition, pairs: nil}, totals})
+			used = append(used, topicTotals{labels{topic: name, partition: noPartition}, totals})
 		}
 	})
 	for _, f := range topicFamilies {

@@ -158,6 +158,8 @@ func clients() board {
 					query{"sum(" + rate("klamm_produce_too_large_total", "") + ")", "over max.message.bytes"},
 					query{"sum(" + rate("klamm_produce_invalid_total", "") + ")", "not valid"},
 					query{"sum(" + rate("klamm_produce_out_of_order_total", "") + ")", "a gap in the sequence"}),
+				graph(12, "Errors in answers", "By API and Kafka's name of the error; some are everyday, as NOT_LEADER_OR_FOLLOWER after a move.", "ops",
+					query{"sum by (request, error) (" + rate("kafka_network_requestmetrics_errors_total", `request=~"$api"`) + ")", "{{request}} {{error}}"}),
 				graph(12, "Fetch sessions", "", "none",
 					query{"sum(" + on("kafka_server_fetchsessioncache_numincrementalfetchsessions", "") + ")", "open"}),
 			}},
