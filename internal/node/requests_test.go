@@ -3,14 +3,10 @@ package node_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 )
 
 // TestRequestsAreSeenFromOutside has a real client work, and looks at the metrics and the log.
@@ -56,7 +52,6 @@ func TestRequestsAreSeenFromOutside(t *testing.T) {
 			t.Errorf("/metrics lacks %s", want)
 		}
 	}
-	native(t, admin)
 	until(t, "a slow Produce is logged", func() bool {
 		for _, m := range logged(t, admin) {
 			if m["event"] == "slow_request" && m["client_id"] == "watcher" && m["software"] == "kgo" {
@@ -69,35 +64,6 @@ func TestRequestsAreSeenFromOutside(t *testing.T) {
 		}
 		return false
 	})
-}
-
-// native asks for the metrics as a Prometheus that takes native histograms does.
-func native(t *testing.T, admin string) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	format := expfmt.NewFormat(expfmt.TypeProtoDelim)
-	req.Header.Set("Accept", string(format))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	d := expfmt.NewDecoder(resp.Body, expfmt.ResponseFormat(resp.Header))
-	for {
-		var f dto.MetricFamily
-		if err := d.Decode(&f); err != nil {
-			t.Fatalf("klamm_request_seconds is not there: %v", err)
-		}
-		if f.GetName() == "klamm_request_seconds" {
-			if h := f.Metric[0].Histogram; h.GetSchema() != 3 || len(h.PositiveSpan) == 0 {
-				t.Errorf("it is no native histogram: %v", h)
-			}
-			return
-		}
-	}
 }
 
 // TestAnOldClientIsWarnedOf speaks as one of 2016 does.
