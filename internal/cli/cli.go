@@ -81,6 +81,7 @@ func Root(a *app.App) *cobra.Command {
 	add("data", topic.Noun(a))
 	add("data", records.Produce(a))
 	add("data", records.Consume(a))
+	add("data", records.Tail(a))
 	add("data", group.Noun(a))
 	add("operate", cluster.Noun(a))
 	add("operate", cluster.Nodes(a))
