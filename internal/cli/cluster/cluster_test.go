@@ -48,13 +48,13 @@ func TestHealthNamesWhatIsWrongAndWhereToLook(t *testing.T) {
 	s, told, minISR, dirs := broken()
 	checks := s.checks(told, minISR, dirs, 5)
 	for i, want := range []check{
-		{"brokers", bad, "2 of 3: broker 2 is fenced; broker 3 at c:3 does not answer: it hung up", "klamm node list"},
-		{"controller", bad, "there is no active controller, so nothing can be changed and no leader be elected", "klamm node list"},
-		{"offline_partitions", bad, "1 of 3 partitions without a leader: gone/0", "klamm topic describe gone"},
-		{"under_replicated_partitions", bad, "1 of 3 partitions with replicas missing: thin/0", "klamm topic describe thin"},
-		{"under_min_isr_partitions", bad, "1 of 3 partitions with fewer than min.insync.replicas in sync, which acks=all cannot write: thin/0", "klamm topic describe thin"},
-		{"log_dirs", bad, "/b on broker 1: KAFKA_STORAGE_ERROR", "klamm node describe 1"},
-		{"disk_space", bad, "/a on broker 1 has 10 B of 1.0 kB free (1.0 %)", "klamm topic list -o wide   # or delete elsewhere on that disk"},
+		{"brokers", statusBad, "2 of 3: broker 2 is fenced; broker 3 at c:3 does not answer: it hung up", "klamm node list"},
+		{"controller", statusBad, "there is no active controller, so nothing can be changed and no leader be elected", "klamm node list"},
+		{"offline_partitions", statusBad, "1 of 3 partitions without a leader: gone/0", "klamm topic describe gone"},
+		{"under_replicated_partitions", statusBad, "1 of 3 partitions with replicas missing: thin/0", "klamm topic describe thin"},
+		{"under_min_isr_partitions", statusBad, "1 of 3 partitions with fewer than min.insync.replicas in sync, which acks=all cannot write: thin/0", "klamm topic describe thin"},
+		{"log_dirs", statusBad, "/b on broker 1: KAFKA_STORAGE_ERROR", "klamm node describe 1"},
+		{"disk_space", statusBad, "/a on broker 1 has 10 B of 1.0 kB free (1.0 %)", "klamm topic list -o wide   # or delete elsewhere on that disk"},
 	} {
 		if checks[i] != want {
 			t.Errorf("got  %+v\nwant %+v", checks[i], want)
@@ -69,7 +69,7 @@ func TestHealthNamesWhatIsWrongAndWhereToLook(t *testing.T) {
 func TestWhatIsNotToldIsNoIllHealth(t *testing.T) {
 	s := &survey{controller: 1, members: []member{{ID: 1}}}
 	checks := s.checks(map[int32]version{1: {}}, nil, nil, 5)
-	if err := verdict(checks); err != nil || checks[len(checks)-1].Status != unknown {
+	if err := verdict(checks); err != nil || checks[len(checks)-1].Status != statusUnknown {
 		t.Errorf("%v: %+v", err, checks)
 	}
 }
@@ -77,7 +77,7 @@ func TestWhatIsNotToldIsNoIllHealth(t *testing.T) {
 func TestMinISRThatIsNotToldIsNotCalledWell(t *testing.T) {
 	s, told, _, dirs := broken()
 	for _, k := range s.checks(told, nil, dirs, 5) {
-		if k.Check == "under_min_isr_partitions" && k.Status != unknown {
+		if k.Check == "under_min_isr_partitions" && k.Status != statusUnknown {
 			t.Errorf("%+v", k)
 		}
 	}

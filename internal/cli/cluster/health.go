@@ -19,9 +19,9 @@ import (
 
 // The states of a check.
 const (
-	ok      = "ok"
-	bad     = "bad"
-	unknown = "unknown" // nobody told
+	statusOK      = "ok"
+	statusBad     = "bad"
+	statusUnknown = "unknown" // nobody told
 )
 
 // check is one line of health.
@@ -94,7 +94,7 @@ func health(a *app.App) *cobra.Command {
 func verdict(checks []check) error {
 	n, first := 0, check{}
 	for _, k := range checks {
-		if k.Status == bad {
+		if k.Status == statusBad {
 			if n++; n == 1 {
 				first = k
 			}
@@ -111,9 +111,11 @@ func verdict(checks []check) error {
 
 // await examines the cluster again and again until it is well, also one that does not answer yet.
 func await(a *app.App, c *cobra.Command, free int) (checks []check, err error) {
-	ctx, cancel := context.WithTimeout(c.Context(), a.Timeout())
+	whole := c.Context()
+	ctx, cancel := context.WithTimeout(whole, a.Timeout())
 	defer cancel()
-	c.SetContext(ctx)
+	c.SetContext(ctx) // bounds every attempt too
+	defer c.SetContext(whole)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		now, err := examine(a, c, free)
 		if now != nil {
@@ -185,21 +187,21 @@ func (s *survey) checkBrokers(versions map[int32]version) check {
 	}
 	switch {
 	case len(s.members) == 0:
-		return check{"brokers", bad, "there are none", try}
+		return check{"brokers", statusBad, "there are none", try}
 	case len(wrong) > 0:
-		return check{"brokers", bad, fmt.Sprintf("%d of %d: %s", len(wrong), len(s.members), strings.Join(wrong, "; ")), try}
+		return check{"brokers", statusBad, fmt.Sprintf("%d of %d: %s", len(wrong), len(s.members), strings.Join(wrong, "; ")), try}
 	case len(s.members) == 1:
-		return check{"brokers", ok, "1 broker answers", ""}
+		return check{"brokers", statusOK, "1 broker answers", ""}
 	}
-	return check{"brokers", ok, fmt.Sprintf("%d brokers answer", len(s.members)), ""}
+	return check{"brokers", statusOK, fmt.Sprintf("%d brokers answer", len(s.members)), ""}
 }
 
 // checkController looks for the controller.
 func (s *survey) checkController() check {
 	if s.controller < 0 {
-		return check{"controller", bad, "there is no active controller, so nothing can be changed and no leader be elected", "klamm node list"}
+		return check{"controller", statusBad, "there is no active controller, so nothing can be changed and no leader be elected", "klamm node list"}
 	}
-	return check{"controller", ok, fmt.Sprintf("node %d", s.controller), ""}
+	return check{"controller", statusOK, fmt.Sprintf("node %d", s.controller), ""}
 }
 
 // checkPartitions looks for partitions that cannot be read, cannot be written or have replicas missing.
@@ -218,9 +220,9 @@ func (s *survey) checkPartitions(minISR map[string]int) []check {
 	}
 	one := func(name, well, wrong string, list []kadm.PartitionDetail) check {
 		if len(list) == 0 {
-			return check{name, ok, well, ""}
+			return check{name, statusOK, well, ""}
 		}
-		return check{name, bad, fmt.Sprintf("%d of %s %s: %s", len(list), app.CountText(len(all), "partition"), wrong, some(list)), "klamm topic describe " + list[0].Topic}
+		return check{name, statusBad, fmt.Sprintf("%d of %s %s: %s", len(list), app.CountText(len(all), "partition"), wrong, some(list)), "klamm topic describe " + list[0].Topic}
 	}
 	list := []check{
 		one("offline_partitions", fmt.Sprintf("none of %d", len(all)), "without a leader", offline),
@@ -228,13 +230,13 @@ func (s *survey) checkPartitions(minISR map[string]int) []check {
 		one("under_min_isr_partitions", "none", "with fewer than min.insync.replicas in sync, which acks=all cannot write", few),
 	}
 	if len(all) > 0 && len(minISR) == 0 {
-		list[2] = check{list[2].Check, unknown, "the brokers do not tell min.insync.replicas", ""}
+		list[2] = check{list[2].Check, statusUnknown, "the brokers do not tell min.insync.replicas", ""}
 	}
 	var unread []string
 	s.topics.EachError(func(t kadm.TopicDetail) { unread = append(unread, t.Topic) })
 	if len(unread) > 0 {
 		slices.Sort(unread)
-		list = append(list, check{"topics", bad, fmt.Sprintf("%s cannot be described: %s", app.CountText(len(unread), "topic"), strings.Join(unread[:min(3, len(unread))], ", ")), "klamm topic describe " + unread[0]})
+		list = append(list, check{"topics", statusBad, fmt.Sprintf("%s cannot be described: %s", app.CountText(len(unread), "topic"), strings.Join(unread[:min(3, len(unread))], ", ")), "klamm topic describe " + unread[0]})
 	}
 	return list
 }
@@ -264,19 +266,19 @@ func (s *survey) checkDirs(dirs kadm.DescribedAllLogDirs, free int) []check {
 	list := make([]check, 0, 2)
 	switch {
 	case n == 0:
-		list = append(list, check{"log_dirs", unknown, "the brokers do not tell", ""})
+		list = append(list, check{"log_dirs", statusUnknown, "the brokers do not tell", ""})
 	case len(failed) > 0:
-		list = append(list, check{"log_dirs", bad, strings.Join(failed, "; "), fmt.Sprintf("klamm node describe %d", broker)})
+		list = append(list, check{"log_dirs", statusBad, strings.Join(failed, "; "), fmt.Sprintf("klamm node describe %d", broker)})
 	default:
-		list = append(list, check{"log_dirs", ok, fmt.Sprintf("%d online", n), ""})
+		list = append(list, check{"log_dirs", statusOK, fmt.Sprintf("%d online", n), ""})
 	}
 	switch {
 	case told == 0:
-		list = append(list, check{"disk_space", unknown, "the brokers do not tell", ""})
+		list = append(list, check{"disk_space", statusUnknown, "the brokers do not tell", ""})
 	case len(full) > 0:
-		list = append(list, check{"disk_space", bad, strings.Join(full, "; "), "klamm topic list -o wide   # or delete elsewhere on that disk"})
+		list = append(list, check{"disk_space", statusBad, strings.Join(full, "; "), "klamm topic list -o wide   # or delete elsewhere on that disk"})
 	default:
-		list = append(list, check{"disk_space", ok, fmt.Sprintf("%.0f %% free at least", least), ""})
+		list = append(list, check{"disk_space", statusOK, fmt.Sprintf("%.0f %% free at least", least), ""})
 	}
 	return list
 }

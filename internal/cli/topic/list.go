@@ -35,18 +35,18 @@ func (r row) retention() string {
 	if r.Policy == nil || r.RetentionMS == nil {
 		return "-"
 	}
-	for_ := app.DurationText(time.Duration(*r.RetentionMS) * time.Millisecond)
+	stay := app.DurationText(time.Duration(*r.RetentionMS) * time.Millisecond)
 	if *r.RetentionMS < 0 || *r.RetentionMS > int64(290*365*24*time.Hour/time.Millisecond) {
-		for_ = "for ever"
+		stay = "for ever"
 	}
 	compact, deletes := strings.Contains(*r.Policy, "compact"), strings.Contains(*r.Policy, "delete")
 	switch {
 	case compact && deletes:
-		return for_ + ", compacted"
+		return stay + ", compacted"
 	case compact:
 		return "compacted"
 	case deletes:
-		return for_
+		return stay
 	}
 	return "for ever"
 }

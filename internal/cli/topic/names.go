@@ -63,7 +63,7 @@ func find(ctx context.Context, a *app.App, c *cobra.Command, adm *kadm.Client, a
 	var fails []*app.Failure
 	seen := map[string]bool{}
 	for i, arg := range args {
-		any := false
+		hit := false
 		for _, t := range sorted {
 			switch {
 			case !tests[i](t.Topic), isPattern(arg) && t.IsInternal, errors.Is(t.Err, kerr.UnknownTopicOrPartition):
@@ -74,10 +74,10 @@ func find(ctx context.Context, a *app.App, c *cobra.Command, adm *kadm.Client, a
 				seen[t.Topic] = true
 				found = append(found, t)
 			}
-			any = true
+			hit = true
 		}
 		switch {
-		case any:
+		case hit:
 		case isPattern(arg):
 			fails = append(fails, &app.Failure{Exit: app.ExitNotFound, Code: app.CodeNotFound, What: fmt.Sprintf("no topic matches %s", arg), Try: "klamm topic list"})
 		default:
