@@ -32,7 +32,11 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 func Run(ctx context.Context, a *app.App, args []string) int {
 	root := Root(a)
 	if len(args) > 0 {
+		program := args[0]
 		args = args[1:]
+		if other := otherName(root, program); other != "" {
+			args = append([]string{other}, args...)
+		}
 	}
 	root.SetArgs(args)
 	root.SetIn(a.In)
@@ -57,10 +61,11 @@ func Root(a *app.App) *cobra.Command {
   klamm topic create orders -p 6
   echo hello | klamm produce orders
   klamm consume orders -o start`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE:          app.OnlySubcommands,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE:              app.OnlySubcommands,
 	}
 	a.Flags(root)
 	root.SetHelpFunc(help)
@@ -89,6 +94,8 @@ func Root(a *app.App) *cobra.Command {
 	add("tools", profile.Noun(a))
 	add("tools", generate.Noun(a))
 	add("tools", dump.Noun(a))
+	add("tools", completion(a))
+	add("tools", man(a))
 	add("tools", version(a))
 	add("compat", kafka.Commands(a)...)
 	return root

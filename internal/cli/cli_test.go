@@ -80,7 +80,6 @@ func TestMistakesOfTheCommandLineExitWith2AndSayWhatToTry(t *testing.T) {
 		{[]string{"server"}, "--config is missing"},
 		{[]string{"dev", "--listen", "0.0.0.0:9092"}, "this machine alone"},
 		{[]string{"dev", "--override", "num.partitions=x"}, "not a number"},
-		{[]string{"log", "dump", "-o", "csv", "x"}, "table, json, jsonl"},
 		{[]string{"version", "-o", "xml"}, "the forms are"},
 	} {
 		exit, out, err := klamm(t, "", c.args...)

@@ -55,6 +55,12 @@ func (f *Form) Human() bool { return f.text == "table" || f.text == "wide" }
 // Wide says that all columns are asked for.
 func (f *Form) Wide() bool { return f.text == "wide" }
 
+// Streams says that each item stands for itself in this form, so that a command may print a long list a few
+// items at a time.
+func (f *Form) Streams() bool {
+	return f.text == "jsonl" || f.text == "name" || strings.HasPrefix(f.text, "template=")
+}
+
 // Column is one column of a table and of CSV.
 type Column[T any] struct {
 	// Name is in snake_case, as CSV and JSON name it; a table shows it in capitals.

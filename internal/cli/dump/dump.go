@@ -1,3 +1,4 @@
+// Package dump is the noun log: segments of logs as a person reads them.
 package dump
 
 import (
@@ -65,44 +66,40 @@ func logDump(a *app.App) *cobra.Command {
 		Use: "dump FILE...", Short: "Show a segment's batches and records", Args: app.AtLeastOne("FILE"),
 		Example: "  klamm log dump klamm-data/orders-0/00000000000000000000.log\n  klamm log dump --batches FILE             # without records\n  klamm log dump -o jsonl FILE",
 	}
-	form := c.Flags().StringP("output", "o", "table", "form of the output: table, json, jsonl")
+	form := app.OutputFlag(c)
 	only := c.Flags().Bool("batches", false, "batches alone, without their records")
 	limit := c.Flags().Int64P("num", "n", 0, "stop after so many batches of each file")
-	c.RunE = func(c *cobra.Command, files []string) error {
+	c.RunE = func(_ *cobra.Command, files []string) error {
 		w := bufio.NewWriterSize(a.Out, 64<<10)
-		defer w.Flush()
-		all := []batchRow{}
-		var emit func(batchRow) error
-		switch *form {
-		case "table":
+		buffered := *a
+		buffered.Out = w
+		var all []batchRow
+		emit := func(b batchRow) error { all = append(all, b); return nil }
+		switch {
+		case form.Human():
 			emit = func(b batchRow) error { return b.print(w) }
-		case "json":
-			emit = func(b batchRow) error { all = append(all, b); return nil }
-		case "jsonl":
-			enc := app.Encoder(w)
-			emit = func(b batchRow) error { return enc.Encode(b) }
-		default:
-			return app.Usage(c, "-o %s: the forms are table, json, jsonl", *form)
+		case form.Streams():
+			emit = func(b batchRow) error { return app.PrintList(&buffered, form, batches([]batchRow{b})) }
 		}
 		var fails []*app.Failure
 		codecs := record.NewCodecs(1)
 		done := 0
 		for _, name := range files {
-			if *form == "table" && len(files) > 1 {
+			if form.Human() && len(files) > 1 {
 				fmt.Fprintf(w, "%s\n", name)
 			}
 			if err := dumpFile(codecs, name, *limit, !*only, emit); err != nil {
-				f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeInput, What: fmt.Sprintf("%s could not be read to its end", name), Why: err.Error()}
+				f := app.Input(err, "%s could not be read to its end", name)
 				if errors.Is(err, os.ErrNotExist) {
-					f.Exit, f.Code, f.What, f.Why = app.ExitNotFound, app.CodeNotFound, fmt.Sprintf("there is no file %s", name), ""
+					f = app.NotFound("file", name, "")
 				}
 				fails = append(fails, f)
 				continue
 			}
 			done++
 		}
-		if *form == "json" {
-			if err := app.PrintJSON(w, all); err != nil {
+		if !form.Human() && !form.Streams() {
+			if err := app.PrintList(&buffered, form, batches(all)); err != nil {
 				return err
 			}
 		}
@@ -112,6 +109,28 @@ func logDump(a *app.App) *cobra.Command {
 		return app.Partly(a, done, fails)
 	}
 	return c
+}
+
+// batches is a list of batches; CSV has no records.
+func batches(rows []batchRow) app.List[batchRow] {
+	num := func(name string, f func(batchRow) int64) app.Column[batchRow] {
+		return app.Column[batchRow]{Name: name, Text: func(b batchRow) string { return strconv.FormatInt(f(b), 10) }}
+	}
+	return app.List[batchRow]{
+		Items: rows,
+		ID:    func(b batchRow) string { return strconv.FormatInt(b.BaseOffset, 10) },
+		Columns: []app.Column[batchRow]{
+			{Name: "file", Text: func(b batchRow) string { return b.File }},
+			num("position", func(b batchRow) int64 { return b.Position }), num("size", func(b batchRow) int64 { return int64(b.Size) }),
+			num("base_offset", func(b batchRow) int64 { return b.BaseOffset }), num("last_offset", func(b batchRow) int64 { return b.LastOffset }),
+			num("count", func(b batchRow) int64 { return int64(b.Count) }), num("leader_epoch", func(b batchRow) int64 { return int64(b.LeaderEpoch) }),
+			{Name: "compression", Text: func(b batchRow) string { return b.Compression }},
+			{Name: "max_timestamp", Text: func(b batchRow) string { return b.MaxTimestamp }},
+			num("producer_id", func(b batchRow) int64 { return b.ProducerID }), num("producer_epoch", func(b batchRow) int64 { return int64(b.ProducerEpoch) }),
+			num("base_sequence", func(b batchRow) int64 { return int64(b.BaseSequence) }),
+			{Name: "valid", Text: func(b batchRow) string { return strconv.FormatBool(b.Valid) }},
+		},
+	}
 }
 
 // dumpFile reads a segment batch by batch. Zeros at its end are space that was reserved and never used.

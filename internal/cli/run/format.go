@@ -2,6 +2,9 @@ package run
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +32,7 @@ func Format(a *app.App) *cobra.Command {
 	cluster := f.String("cluster-id", "", "the cluster's id (default: drawn)")
 	ids := f.StringArray("directory-id", nil, "the id of a directory, in the order of log.dirs (default: drawn); may be given again")
 	form := app.OutputFlag(c)
+	dry := app.DryRunFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		// Listeners do not matter to directories, so an address beyond loopback is no reason to refuse.
 		cfg, err := ReadConfig(c, node.Source{File: *file, Environment: a.Environ, Overrides: *overrides, InsecureListen: true})
@@ -36,6 +40,16 @@ func Format(a *app.App) *cobra.Command {
 			return err
 		}
 		cfg.ClusterID = *cluster
+		if *dry {
+			for _, dir := range slices.Compact(append([]string{cfg.MetadataDir}, cfg.LogDirs...)) {
+				state := "would be prepared"
+				if _, err := os.Stat(filepath.Join(dir, "meta.properties")); err == nil {
+					state = "is prepared already, and would be refused"
+				}
+				a.Say("%s %s", dir, state)
+			}
+			return nil
+		}
 		done, err := node.Format(cfg, node.OSHost(), *ids)
 		rows := []formattedRow{}
 		for _, d := range done {
