@@ -18,8 +18,8 @@ const otherBroker = "KLAMM_TEST_BROKER"
 
 // TestScripts runs testdata/script: what every command prints and how it exits, one script a command. The
 // condition [klamm] or [kafka] in a script tells which kind of broker it runs against; each such line is a
-// difference between the two and has a comment that explains it. Scripts run one after another against one
-// broker each on Klamm, and against one broker for all of them otherwise, so a script takes away what it made.
+// difference between the two and has a comment that explains it. Each script has a broker of its own on Klamm,
+// and one for all of them otherwise (then with -parallel 1), so a script takes away what it made.
 func TestScripts(t *testing.T) {
 	kind, addr, other := strings.Cut(os.Getenv(otherBroker), "=")
 	if !other {

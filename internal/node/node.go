@@ -42,6 +42,9 @@ const (
 	codecOutputs = 4
 )
 
+// Version is this release of klamm.
+const Version = "0.2.0"
+
 // Node is one broker and controller.
 type Node struct {
 	cfg         Config

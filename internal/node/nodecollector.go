@@ -1,10 +1,8 @@
 package node
 
 import (
-	"cmp"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"sync"
@@ -69,9 +67,8 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 	n := c.n
 	emit(to, seriesHere, truth(n.replicas.Len() <= seriesOnMetrics))
 	emit(to, groupSeriesHere, truth(c.lag.survey().offsets <= seriesOnMetrics))
-	version := version()
-	emit(to, buildInfo, 1, pair("goversion", runtime.Version()), pair("version", version))
-	emit(to, exporterInfo, 1, pair("goversion", runtime.Version()), pair("version", version))
+	emit(to, buildInfo, 1, pair("goversion", runtime.Version()), pair("version", Version))
+	emit(to, exporterInfo, 1, pair("goversion", runtime.Version()), pair("version", Version))
 	emit(to, clusterID, 1, pair("cluster_id", n.clusterID), pair("node_id", strconv.Itoa(int(n.cfg.NodeID))))
 	state := 1.0
 	if n.serving.Load() {
@@ -169,24 +166,6 @@ func (c *nodeCollector) process(to chan<- prometheus.Metric) {
 		emit(to, networkIdle, idle)
 		emit(to, handlerIdle, idle)
 	}
-}
-
-// module is the path of the module that this package belongs to.
-const module = "github.com/klamm/klamm"
-
-// version is Klamm's in this process, be it a program of its own or a part of another.
-func version() string {
-	b, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(devel)"
-	}
-	version := b.Main.Version
-	for _, d := range b.Deps {
-		if d.Path == module {
-			version = d.Version
-		}
-	}
-	return cmp.Or(version, "(devel)")
 }
 
 // idleEvery is over how long the share of idle processors is measured at least.

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/klamm/klamm/internal/node"
 )
 
 // Version is this release of klamm.
-const Version = "0.2.0"
+const Version = node.Version
 
 // The exit codes of every command.
 const (

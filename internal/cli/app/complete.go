@@ -113,11 +113,22 @@ func groupNames(ctx context.Context, adm *kadm.Client) []string {
 
 // topicConfigs are the keys that a topic may have, taken from any topic; a cluster without one has none to tell.
 func topicConfigs(ctx context.Context, adm *kadm.Client) []kadm.Config {
-	names := topicNames(ctx, adm)
-	if len(names) == 0 {
+	topics, err := adm.ListTopicsWithInternal(ctx)
+	if err != nil || len(topics) == 0 {
 		return nil
 	}
-	res, err := adm.DescribeTopicConfigs(ctx, names[0])
+	// A person's own topic tells what is usual; the broker's own are compacted.
+	sorted := topics.Sorted()
+	slices.SortStableFunc(sorted, func(x, y kadm.TopicDetail) int {
+		switch {
+		case x.IsInternal == y.IsInternal:
+			return 0
+		case x.IsInternal:
+			return 1
+		}
+		return -1
+	})
+	res, err := adm.DescribeTopicConfigs(ctx, sorted[0].Topic)
 	if err != nil || len(res) == 0 {
 		return nil
 	}
