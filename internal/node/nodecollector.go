@@ -3,6 +3,7 @@ package node
 import (
 	"net"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"sync"
