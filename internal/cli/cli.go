@@ -5,6 +5,9 @@ package cli
 import (
 	"context"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +24,15 @@ import (
 	"github.com/klamm/klamm/internal/cli/run"
 	"github.com/klamm/klamm/internal/cli/topic"
 )
+
+// Process is Main for a process: an interrupt or SIGTERM ends the command in good order, and a second one ends
+// the process the hard way.
+func Process(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Main(ctx, args, stdin, stdout, stderr)
+}
 
 // Main runs one command and returns its exit code. args begins with the program's name, as os.Args does.
 // It returns soon after ctx ends.

@@ -79,6 +79,32 @@ func TestEveryCommandThatPrintsDataTakesEveryForm(t *testing.T) {
 	})
 }
 
+// TestEveryCommandHasAScript wants each command in testdata/script, run as a person would. Commands that run until
+// they are stopped are run by tests of their own.
+func TestEveryCommandHasAScript(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	walk(Root(apptest.Discard()), func(c *cobra.Command) {
+		path := c.CommandPath()
+		if c.HasAvailableSubCommands() || slices.Contains([]string{"klamm dev", "klamm server", "klamm completion", "klamm man"}, path) {
+			return
+		}
+		if !regexp.MustCompile(`(?m)^(\[.*\] )?(! )?(exec|exits \d|retry .*) `+regexp.QuoteMeta(path)+`( |$)`).MatchString(all.String()) {
+			t.Errorf("no script runs %s", path)
+		}
+	})
+}
+
 // TestListsAndPagesCanBeWatched wants --watch of what changes by itself.
 func TestListsAndPagesCanBeWatched(t *testing.T) {
 	leaves(func(path string, c *cobra.Command) {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
 	testscript.Main(m, map[string]func(){
-		"klamm": func() { os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr)) },
+		"klamm": func() { os.Exit(Process(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 
