@@ -99,7 +99,7 @@ func TestEveryCommandHasAScript(t *testing.T) {
 		if c.HasAvailableSubCommands() || slices.Contains([]string{"klamm dev", "klamm server", "klamm completion", "klamm man"}, path) {
 			return
 		}
-		if !regexp.MustCompile(`(?m)^(\[.*\] )?(! )?(exec|exits \d|retry .*) `+regexp.QuoteMeta(path)+`( |$)`).MatchString(all.String()) {
+		if !regexp.MustCompile(`(?m)^(\[.*\] )?(! )?(exec|exits \d|retry .*) ` + regexp.QuoteMeta(path) + `( |$)`).MatchString(all.String()) {
 			t.Errorf("no script runs %s", path)
 		}
 	})
