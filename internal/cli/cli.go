@@ -13,6 +13,7 @@ import (
 
 	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/klamm/klamm/internal/cli/cluster"
+	"github.com/klamm/klamm/internal/cli/debug"
 	"github.com/klamm/klamm/internal/cli/demo"
 	"github.com/klamm/klamm/internal/cli/dump"
 	"github.com/klamm/klamm/internal/cli/generate"
@@ -102,6 +103,9 @@ func Root(a *app.App) *cobra.Command {
 	add("data", group.Noun(a))
 	add("operate", cluster.Noun(a))
 	add("operate", cluster.Nodes(a))
+	add("operate", debug.Clients(a))
+	add("operate", debug.Doctor(a))
+	add("operate", debug.Noun(a))
 	add("tools", properties.Noun(a))
 	add("tools", profile.Noun(a))
 	add("tools", generate.Noun(a))

@@ -1,0 +1,31 @@
+package group
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/klamm/klamm/internal/cli/app"
+)
+
+// Page is all that is told of a group; its JSON is that of klamm group describe.
+type Page = page
+
+// All describes every group with its offsets and lag in records. With an error there may be pages of other groups.
+func All(ctx context.Context, a *app.App, cl *kgo.Client, adm *kadm.Client) ([]Page, error) {
+	names, err := groupNames(ctx, adm)
+	if err != nil {
+		return nil, err
+	}
+	pages, fails := (&cluster{cl: cl, adm: adm}).survey(ctx, a, names, offsetDepth)
+	if pages == nil {
+		pages = []Page{}
+	}
+	for _, f := range fails {
+		if f.Exit != app.ExitNotFound { // it went meanwhile
+			return pages, f
+		}
+	}
+	return pages, nil
+}
