@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ func Commands(a *app.App) []*cobra.Command {
 // tools are the tools by their names' order of use.
 func tools() []tool {
 	return []tool{
-		topicsTool(), groupsTool(), getOffsetsTool(),
+		topicsTool(), consoleProducerTool(), consoleConsumerTool(), groupsTool(), configsTool(), getOffsetsTool(), deleteRecordsTool(), logDirsTool(), apiVersionsTool(),
 	}
 }
 
@@ -56,6 +57,7 @@ type run struct {
 	cmd  *cobra.Command
 	ctx  context.Context
 	tool tool
+	args []string
 	out  *bufio.Writer // standard output
 	err  io.Writer     // standard error
 }
@@ -108,6 +110,7 @@ func (r *run) main(args []string) error {
 	if len(args) == 0 {
 		return usageError{r.tool.about}
 	}
+	r.args = args
 	o, err := parse(r.tool.options, args)
 	if err != nil {
 		switch {
@@ -174,4 +177,14 @@ func (a after) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return a.w.Write(b)
+}
+
+// lines are the lines of a text, without empty ones.
+func lines(s string) (all []string) {
+	for l := range strings.Lines(s) {
+		if l = strings.TrimSpace(l); l != "" {
+			all = append(all, l)
+		}
+	}
+	return all
 }
