@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -306,11 +307,15 @@ func (a *assigned) commit(ctx context.Context, cl *kgo.Client, reset string) err
 	if reset == "earliest" {
 		at = earliest
 	}
-	known := cl.CommittedOffsets()
+	group, _ := cl.GroupMetadata()
+	known, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
+	if err != nil {
+		return err
+	}
 	ask := map[place]int64{}
 	a.mu.Lock()
 	for p := range a.places {
-		if c, ok := known[p.topic][p.partition]; !ok || c.Offset < 0 {
+		if c, ok := known.Lookup(p.topic, p.partition); !ok || c.At < 0 {
 			ask[p] = at
 		}
 	}

@@ -32,7 +32,7 @@ func Commands(a *app.App) []*cobra.Command {
 // tools are the tools by their names' order of use.
 func tools() []tool {
 	return []tool{
-		topicsTool(), consoleProducerTool(), consoleConsumerTool(), groupsTool(), configsTool(), getOffsetsTool(), deleteRecordsTool(), logDirsTool(), apiVersionsTool(),
+		topicsTool(), consoleProducerTool(), consoleConsumerTool(), groupsTool(), configsTool(), getOffsetsTool(), deleteRecordsTool(), logDirsTool(), apiVersionsTool(), producerPerfTool(), consumerPerfTool(),
 	}
 }
 
@@ -129,6 +129,12 @@ func (r *run) main(args []string) error {
 	case o.has("version"):
 		fmt.Fprintf(r.out, "%s (klamm %s)\n", version, app.Version)
 		return nil
+	}
+	if err := o.check(); err != nil {
+		if r.tool.onParse {
+			return usageError{err.Error()}
+		}
+		return err
 	}
 	r.fromEnvironment()
 	return r.tool.run(r)

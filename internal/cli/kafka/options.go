@@ -119,7 +119,7 @@ func parse(defs []option, args []string) (*options, error) {
 		o.given[d.name] = append(o.given[d.name], values...)
 		o.order = append(o.order, d.name)
 	}
-	return o, o.check()
+	return o, o.beside()
 }
 
 // find is the option of a name, or of the beginning of one.
@@ -139,8 +139,17 @@ func (o *options) find(name string) (option, error) {
 	return option{}, saysf("%s is not a recognized option", name)
 }
 
-// check refuses arguments that are not of their option's type, options that stand alone and need another, and
-// a second argument where only one may be.
+// beside refuses options that stand alone and need another.
+func (o *options) beside() error {
+	for _, d := range o.defs {
+		if o.has(d.name) && len(d.with) > 0 && !o.hasAny(d.with...) && !o.has("help") {
+			return saysf("Option(s) [%s] are unavailable given other options on the command line", d.name)
+		}
+	}
+	return nil
+}
+
+// check refuses arguments that are not of their option's type, and a second argument where only one may be.
 func (o *options) check() error {
 	for _, d := range o.defs {
 		values := o.given[d.name]
@@ -160,9 +169,6 @@ func (o *options) check() error {
 			if err != nil {
 				return saysf("Cannot parse argument '%s' of option %s", v, d.name)
 			}
-		}
-		if o.has(d.name) && len(d.with) > 0 && !o.hasAny(d.with...) && !o.has("help") {
-			return saysf("Option(s) [%s] are unavailable given other options on the command line", d.name)
 		}
 	}
 	return nil

@@ -61,7 +61,11 @@ func TestCommandLinesThatCannotBeReadAreRefusedInJavasWords(t *testing.T) {
 		"--state":                       "Option(s) [state] are unavailable given other options on the command line",
 		"-l":                            "l is not a recognized option",
 	} {
-		if _, err := parse(testOptions(), strings.Fields(line)); err == nil || err.Error() != want {
+		o, err := parse(testOptions(), strings.Fields(line))
+		if err == nil {
+			err = o.check()
+		}
+		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %q", line, err, want)
 		}
 	}
