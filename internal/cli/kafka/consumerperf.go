@@ -42,7 +42,7 @@ func consumerPerfTool() tool {
 			long("reporting-interval", "interval_ms", "5000", "How often to print how it goes, in milliseconds."),
 			format,
 			flag("hide-header", "Do not print the names of the columns."),
-			{name: "threads", takes: takesOne, kind: "Integer", old: "threads-of-old"}, {name: "num-fetch-threads", takes: takesOne, kind: "Integer", old: "threads-of-old"},
+			dropped("threads"), dropped("num-fetch-threads"),
 		},
 		run: runConsumerPerf,
 	}
@@ -78,7 +78,8 @@ func runConsumerPerf(r *run) error {
 		group = fmt.Sprintf("perf-consumer-%d", rand.IntN(100_000))
 	}
 	p := &consumerPerf{run: r, date: javaDate(r.text("date-format"))}
-	p.join.begun = time.Now()
+	p.begun = time.Now()
+	p.join.begun = p.begun
 	start := kgo.NewOffset().AtStart()
 	if r.has("from-latest") {
 		start = kgo.NewOffset().AtEnd()
@@ -115,6 +116,7 @@ func runConsumerPerf(r *run) error {
 type consumerPerf struct {
 	*run
 	date           func(time.Time) string
+	begun          time.Time
 	join           joining
 	records, bytes int64
 }
@@ -127,8 +129,7 @@ func (p *consumerPerf) read(cl *kgo.Client) error {
 	}
 	timeout := time.Duration(p.number("timeout")) * time.Millisecond
 	every := time.Duration(p.number("reporting-interval")) * time.Millisecond
-	begun := time.Now()
-	now, report, last := begun, begun, begun
+	now, report, last := p.begun, p.begun, time.Now()
 	var records, bytes int64 // at the last report
 	for p.records < wanted && now.Sub(last) <= timeout && p.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(p.ctx, 100*time.Millisecond)
@@ -166,15 +167,15 @@ func (p *consumerPerf) read(cl *kgo.Client) error {
 	}
 	end := time.Now()
 	if !p.has("show-detailed-stats") {
-		elapsed := end.Sub(begun)
+		elapsed := end.Sub(p.begun)
 		joined := p.join.all()
 		fetch := elapsed.Milliseconds() - joined
 		mb := float64(p.bytes) / (1 << 20)
-		p.printf("%s, %s, %.4f, %s, %d, %s, %d, %d, %s, %s\n", p.date(begun), p.date(end), mb, javaRate(mb, elapsed.Seconds()), p.records, javaRate(float64(p.records), elapsed.Seconds()),
+		p.printf("%s, %s, %.4f, %s, %d, %s, %d, %d, %s, %s\n", p.date(p.begun), p.date(end), mb, javaRate(mb, elapsed.Seconds()), p.records, javaRate(float64(p.records), elapsed.Seconds()),
 			joined, fetch, javaRate(mb, float64(fetch)/1000), javaRate(float64(p.records), float64(fetch)/1000))
 	}
 	if p.has("print-metrics") {
-		s := max(1e-3, end.Sub(begun).Seconds())
+		s := max(1e-3, end.Sub(p.begun).Seconds())
 		p.printMetrics("consumer-fetch-manager-metrics", "perf-consumer-client", map[string]float64{
 			"records-consumed-total": float64(p.records), "records-consumed-rate": float64(p.records) / s, "bytes-consumed-total": float64(p.bytes), "bytes-consumed-rate": float64(p.bytes) / s,
 		})

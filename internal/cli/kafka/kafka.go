@@ -32,7 +32,7 @@ func Commands(a *app.App) []*cobra.Command {
 // tools are the tools by their names' order of use.
 func tools() []tool {
 	return []tool{
-		topicsTool(), consoleProducerTool(), consoleConsumerTool(), groupsTool(), configsTool(), getOffsetsTool(), deleteRecordsTool(), logDirsTool(), apiVersionsTool(), producerPerfTool(), consumerPerfTool(),
+		topicsTool(), consoleProducerTool(), consoleConsumerTool(), groupsTool(), configsTool(), getOffsetsTool(), deleteRecordsTool(), logDirsTool(), apiVersionsTool(), dumpLogTool(), producerPerfTool(), consumerPerfTool(),
 	}
 }
 

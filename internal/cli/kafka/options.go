@@ -63,6 +63,13 @@ func formerly(name string, now option) option {
 	return now
 }
 
+// dropped is an option with a number that Kafka 4 no longer has, and that is passed over.
+func dropped(name string) option {
+	o := whole(name, "", "", "Nothing: Kafka 4 dropped it.")
+	o.old = name
+	return o
+}
+
 // bootstrap is the option that names the brokers.
 func bootstrap() option {
 	return text("bootstrap-server", "server to connect to", "The brokers to connect to, host:port[,host:port].")
