@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/cli/benchcmd"
 	"github.com/klamm/klamm/internal/cli/cluster"
 	"github.com/klamm/klamm/internal/cli/debug"
 	"github.com/klamm/klamm/internal/cli/demo"
@@ -106,6 +107,7 @@ func Root(a *app.App) *cobra.Command {
 	add("operate", debug.Clients(a))
 	add("operate", debug.Doctor(a))
 	add("operate", debug.Noun(a))
+	add("operate", benchcmd.Noun(a))
 	add("tools", properties.Noun(a))
 	add("tools", profile.Noun(a))
 	add("tools", generate.Noun(a))
