@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -39,6 +40,9 @@ type ReadOptions struct {
 	Filter func(*kgo.Record) bool
 	// Limit stops after so many records that Filter wants; 0 is no limit.
 	Limit int64
+	// PartitionBytes is how much of a partition is asked for at once: 0 is 2 MiB, and 1 is for those who read
+	// here and there. A broker sends a whole batch at least.
+	PartitionBytes int32
 	// Progress is told of all records that were read, wanted or not. Nil is told nothing.
 	Progress *app.Progress
 	// Idle is called when all that is there was handed over and more may come; output is flushed there.
@@ -363,7 +367,7 @@ func (l *lane) fetch(ctx context.Context) {
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = c.index, c.position, partitionBytes
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = c.index, c.position, cmp.Or(l.r.o.PartitionBytes, partitionBytes)
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 		asked[partition{c.topic, c.index}] = c
 	}

@@ -39,7 +39,7 @@ type Writer struct {
 	watch   sync.WaitGroup
 }
 
-// NewWriter writes by cl, and tells bar of what is written. Close it. What is handed over is written also when ctx
+// NewWriter writes by cl, and tells bar, when there is one, of what is written. Close it. What is handed over is written also when ctx
 // ends.
 func NewWriter(ctx context.Context, a *app.App, cl *kgo.Client, bar *app.Progress) *Writer {
 	w := &Writer{app: a, cl: cl, bar: bar, last: time.Now(), ended: make(chan struct{})}
@@ -81,7 +81,9 @@ func (w *Writer) Write(r *kgo.Record, written func(*kgo.Record)) {
 	n, size := w.read, int64(len(r.Key)+len(r.Value))
 	w.cl.Produce(w.ctx, r, func(r *kgo.Record, err error) {
 		if err == nil {
-			w.bar.Add(1, size)
+			if w.bar != nil {
+				w.bar.Add(1, size)
+			}
 			if written != nil {
 				written(r)
 			}
