@@ -49,6 +49,7 @@ func TestEveryCommandThatChangesSomethingHasADryRun(t *testing.T) {
 var printNothing = []string{
 	"dev", "demo", "server", "init", "produce", "config init", "completion", "man", "generate prometheus", "generate alerts", "profile use", "profile create",
 	"profile edit", "profile delete", "debug bundle", "topic import", "topic replay", "topic delete",
+	"group delete", "group forget", "group export",
 }
 
 // readRecords are the commands whose -o is the offset to begin at and whose -f is the form.
