@@ -1,7 +1,9 @@
 package debug
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +37,7 @@ type adminOf struct {
 }
 
 // admins finds the admin listeners of the brokers that are there. said is --admin, which alone counts when given.
-func admins(ctx context.Context, cl *kgo.Client, brokers []kadm.BrokerDetail, said string) []adminOf {
+func admins(ctx context.Context, cl *kgo.Client, brokers []kadm.BrokerDetail, cluster, said string) []adminOf {
 	if said != "" {
 		return []adminOf{{node: -1, addr: said}}
 	}
@@ -63,6 +65,7 @@ func admins(ctx context.Context, cl *kgo.Client, brokers []kadm.BrokerDetail, sa
 			}
 		default:
 			at.addr = reachable(of.Value(adminKey), b.Host)
+			at.err = at.identify(ctx, cluster)
 		}
 		found = append(found, at)
 	}
@@ -104,16 +107,86 @@ func get(ctx context.Context, addr, path string, most int64, w io.Writer) error 
 	return err
 }
 
+// identify makes sure that the listener is that of the broker: one on loopback is on the broker's own machine, and on
+// this one another node may listen there. nil when it is, and when nobody can tell.
+func (at adminOf) identify(ctx context.Context, cluster string) *app.Failure {
+	if !loopback(at.addr) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var head bytes.Buffer
+	err := get(ctx, at.addr, "/clients", 1<<10, &head) // the beginning is enough
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		return at.unreachable(err)
+	case head.Len() == 0:
+		return nil
+	}
+	var id struct {
+		cluster string
+		node    int64
+	}
+	if !readHead(head.Bytes(), &id.cluster, &id.node) || id.cluster == cluster && id.node == int64(at.node) {
+		return nil
+	}
+	return &app.Failure{
+		Exit: app.ExitFailed, Code: app.CodeUnreachable, What: fmt.Sprintf("the admin listener of broker %d is not reachable from here", at.node),
+		Why: fmt.Sprintf("it is at %s of the broker's own machine, and here that is broker %d of cluster %s", at.addr, id.node, id.cluster),
+		Try: "run this on the broker's machine, or forward the port and say --admin HOST:PORT",
+	}
+}
+
+// readHead reads cluster_id and node_id out of the beginning of a page, which may be cut off behind them.
+func readHead(b []byte, cluster *string, node *int64) bool {
+	d := json.NewDecoder(bytes.NewReader(b))
+	found := 0
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return false
+	}
+	for found < 2 {
+		key, err := d.Token()
+		if err != nil {
+			return false
+		}
+		value, err := d.Token()
+		if _, nested := value.(json.Delim); err != nil || nested {
+			return false
+		}
+		switch v := value.(type) {
+		case string:
+			if key == "cluster_id" {
+				*cluster = v
+				found++
+			}
+		case float64:
+			if key == "node_id" {
+				*node = int64(v)
+				found++
+			}
+		}
+	}
+	return true
+}
+
+// loopback says that an address is on whatever machine it is used.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // unreachable is the failure for an admin listener that does not answer.
 func (at adminOf) unreachable(err error) *app.Failure {
 	f := app.Failed(err, "the admin listener at %s does not answer", at.addr)
 	f.Code = app.CodeUnreachable
-	if host, _, splitErr := net.SplitHostPort(at.addr); splitErr == nil && at.node >= 0 {
-		if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-			f.Try = fmt.Sprintf("it listens on loopback alone: run this on the machine of broker %d, or forward the port and say --admin HOST:PORT", at.node)
-			return f
-		}
-	}
 	f.Try = "--admin HOST:PORT"
+	if at.node >= 0 && loopback(at.addr) {
+		f.Try = fmt.Sprintf("it listens on loopback alone: run this on the machine of broker %d, or forward the port and say --admin HOST:PORT", at.node)
+	}
 	return f
 }

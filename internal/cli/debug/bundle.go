@@ -176,7 +176,7 @@ func (b *bundling) fill(admin string) {
 		return pages, err
 	})
 	scrub := newScrubber()
-	for _, at := range admins(b.ctx, b.cl, b.md.Brokers, admin) {
+	for _, at := range admins(b.ctx, b.cl, b.md.Brokers, b.md.Cluster, admin) {
 		node := "node-" + strconv.Itoa(int(at.node))
 		if at.node < 0 {
 			node = "node"

@@ -124,11 +124,11 @@ func connections(a *app.App, c *cobra.Command, said string) (rows []clientRow, d
 		ask(ctx, []adminOf{{node: -1, addr: said}})
 	} else {
 		err = a.AdminClient(c, func(ctx context.Context, cl *kgo.Client, adm *kadm.Client) error {
-			brokers, err := adm.ListBrokers(ctx)
+			md, err := adm.BrokerMetadata(ctx)
 			if err != nil {
 				return app.Failed(err, "the brokers could not be listed")
 			}
-			ask(ctx, admins(ctx, cl, brokers, ""))
+			ask(ctx, admins(ctx, cl, md.Brokers, md.Cluster, ""))
 			return nil
 		})
 	}

@@ -321,3 +321,37 @@ func TestAPIsThatAreMissingAreNamed(t *testing.T) {
 		t.Error("what only brokers call is no difference to a client")
 	}
 }
+
+func TestAnAdminListenerOfAnotherNodeIsNotTakenForTheBrokers(t *testing.T) {
+	at := adminOf{node: 1, addr: pages(t)} // broker 7 of cluster c
+	if f := at.identify(t.Context(), "mine"); f == nil || !strings.Contains(f.Why, "here that is broker 7 of cluster c") {
+		t.Errorf("%+v", f)
+	}
+	at.node = 7
+	if f := at.identify(t.Context(), "c"); f != nil {
+		t.Errorf("%+v", f)
+	}
+	// A node whose admin listener is bound to a port of this machine that another has: it is told, and none of its pages taken.
+	broker := apptest.Broker(t, "admin.listener="+at.addr)
+	if r := apptest.Run(t, nouns, broker, "", "client", "list"); r.Exit != app.ExitFailed || !strings.Contains(r.Err, "is not reachable from here") || r.Out != "" {
+		t.Errorf("%+v", r)
+	}
+	for _, text := range []string{"", "[]", "{", `{"cluster_id":"c"`, `{"cluster_id":"c","node_id":`, `{"x":{"cluster_id":"c","node_id":1}}`, `{"cluster_id":1,"node_id":"x"}`} {
+		var cluster string
+		var node int64
+		if readHead([]byte(text), &cluster, &node) {
+			t.Errorf("%q was read as %s, %d", text, cluster, node)
+		}
+	}
+}
+
+func FuzzTheBeginningOfAPageIsReadWithoutHarm(f *testing.F) {
+	f.Add([]byte(`{"cluster_id":"c","node_id":7,"clients":[`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var cluster string
+		var node int64
+		if readHead(b, &cluster, &node) && !bytes.Contains(b, []byte("node_id")) && !bytes.Contains(b, []byte(`\u`)) {
+			t.Errorf("%q was read as %s, %d", b, cluster, node)
+		}
+	})
+}

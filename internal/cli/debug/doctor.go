@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -171,14 +172,8 @@ func (d *doctor) examine(c *cobra.Command, dir string, trip bool) error {
 
 // onThisPort says that one of the addresses is a port of this machine.
 func onThisPort(addrs []string, port int) bool {
-	for _, addr := range addrs {
-		host, p, err := net.SplitHostPort(addr)
-		if err != nil || p != strconv.Itoa(port) {
-			continue
-		}
-		if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(addrs, func(addr string) bool {
+		_, p, err := net.SplitHostPort(addr)
+		return err == nil && p == strconv.Itoa(port) && loopback(addr)
+	})
 }

@@ -14,7 +14,7 @@ type Page = page
 
 // All describes every group with its offsets and lag in records. With an error there may be pages of other groups.
 func All(ctx context.Context, a *app.App, cl *kgo.Client, adm *kadm.Client) ([]Page, error) {
-	names, err := groupNames(ctx, adm)
+	names, err := groupNames(ctx, cl)
 	if err != nil {
 		return nil, err
 	}
@@ -22,10 +22,8 @@ func All(ctx context.Context, a *app.App, cl *kgo.Client, adm *kadm.Client) ([]P
 	if pages == nil {
 		pages = []Page{}
 	}
-	for _, f := range fails {
-		if f.Exit != app.ExitNotFound { // it went meanwhile
-			return pages, f
-		}
+	if fails = stillThere(fails); len(fails) > 0 {
+		return pages, fails[0]
 	}
 	return pages, nil
 }

@@ -53,11 +53,14 @@ func export(a *app.App) *cobra.Command {
 			asked := len(names)
 			if asked == 0 {
 				var err error
-				if names, err = groupNames(ctx, adm); err != nil {
+				if names, err = groupNames(ctx, cl); err != nil {
 					return err
 				}
 			}
 			pages, fails := (&cluster{cl: cl, adm: adm}).survey(ctx, a, names, offsetDepth)
+			if asked == 0 {
+				fails = stillThere(fails)
+			}
 			w := bufio.NewWriter(a.Out)
 			enc, cw, n := app.Encoder(w), csv.NewWriter(w), 0
 			for _, p := range pages {

@@ -43,11 +43,14 @@ func lag(a *app.App) *cobra.Command {
 			asked := len(names)
 			if asked == 0 {
 				var err error
-				if names, err = groupNames(ctx, adm); err != nil {
+				if names, err = groupNames(ctx, cl); err != nil {
 					return err
 				}
 			}
 			pages, fails := (&cluster{cl: cl, adm: adm}).survey(ctx, a, names, timeDepth)
+			if asked == 0 {
+				fails = stillThere(fails)
+			}
 			var items []behind
 			for _, p := range pages {
 				items = append(items, newBehind(p))

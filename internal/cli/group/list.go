@@ -136,7 +136,7 @@ func listed(ctx context.Context, cl *kgo.Client) (rows []row, some, err error) {
 func addLags(ctx context.Context, a *app.App, c *cluster, rows []row) {
 	var names []string
 	for _, r := range rows {
-		if r.Type == "" || r.Type == "classic" || r.Type == "consumer" {
+		if describable(r.Type) {
 			names = append(names, r.Group)
 		}
 	}

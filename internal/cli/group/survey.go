@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/cli/app"
 )
@@ -84,15 +86,16 @@ func (c *cluster) survey(ctx context.Context, a *app.App, names []string, deep d
 	for part := range slices.Chunk(names, atOnce) {
 		c.describe(ctx, part, byName, &fails)
 	}
-	var there []string
+	var there, gone []string
 	for _, n := range names {
 		switch p, ok := byName[n]; {
 		case !ok:
-			fails = append(fails, a.MissingGroup(ctx, c.adm, n))
+			gone = append(gone, n)
 		case p != nil && !slices.Contains(there, n):
 			there = append(there, n)
 		}
 	}
+	fails = append(fails, c.missing(ctx, gone)...)
 	if deep >= offsetDepth {
 		c.committed(ctx, there, byName, &fails)
 	}
@@ -371,17 +374,51 @@ func secondsText(s *float64) string {
 	return app.DurationText(time.Duration(*s*1000) * time.Millisecond)
 }
 
+// missing are the failures for groups that are neither classic nor of the type consumer: they are not there, or of a
+// type that commits no offsets of its own.
+func (c *cluster) missing(ctx context.Context, names []string) (fails []*app.Failure) {
+	if len(names) == 0 {
+		return nil
+	}
+	rows, _, _ := listed(ctx, c.cl) // without it there is no advice
+	var known []string
+	types := map[string]string{}
+	for _, r := range rows {
+		known = append(known, r.Group)
+		types[r.Group] = r.Type
+	}
+	for _, n := range names {
+		f := app.NotFound("group", n, "klamm group list")
+		if t := types[n]; t != "" && !describable(t) {
+			f = &app.Failure{Exit: app.ExitFailed, Code: app.CodeNotHere, What: fmt.Sprintf("group %s is of the type %s", n, t), Why: "this shows and moves groups of the types classic and consumer alone", Try: "klamm group list --type " + t}
+		} else if near := app.Nearest(n, known); near != "" && near != n {
+			f.Try = "did you mean " + near + "? " + f.Try
+		}
+		fails = append(fails, f)
+	}
+	return fails
+}
+
+// describable says that groups of a type have members and offsets as this package knows them; brokers of old do not
+// tell the type of the only one that they have.
+func describable(kind string) bool { return kind == "" || kind == "classic" || kind == "consumer" }
+
 // groupNames are all groups there are that commit offsets, in order.
-func groupNames(ctx context.Context, adm *kadm.Client) ([]string, error) {
-	listed, err := adm.ListGroups(ctx)
-	if err != nil && len(listed) == 0 {
+func groupNames(ctx context.Context, cl *kgo.Client) ([]string, error) {
+	rows, _, err := listed(ctx, cl)
+	if err != nil {
 		return nil, app.Failed(err, "the groups could not be listed")
 	}
 	var names []string
-	for _, g := range listed.Sorted() {
-		if g.ProtocolType != "share" {
-			names = append(names, g.Group)
+	for _, r := range rows {
+		if describable(r.Type) {
+			names = append(names, r.Group)
 		}
 	}
 	return names, nil
+}
+
+// stillThere leaves out the failures of groups that went between being listed and being asked.
+func stillThere(fails []*app.Failure) []*app.Failure {
+	return slices.DeleteFunc(fails, func(f *app.Failure) bool { return f.Exit == app.ExitNotFound })
 }

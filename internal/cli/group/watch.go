@@ -51,12 +51,15 @@ func watch(a *app.App) *cobra.Command {
 			ctx, cancel := context.WithTimeout(c.Context(), a.Timeout())
 			all := names
 			if len(all) == 0 {
-				all, err = groupNames(ctx, adm)
+				all, err = groupNames(ctx, cl)
 			}
 			var pages []page
 			var fails []*app.Failure
 			if err == nil {
 				pages, fails = (&cluster{cl: cl, adm: adm}).survey(ctx, a, all, timeDepth)
+				if len(names) == 0 {
+					fails = stillThere(fails)
+				}
 			}
 			cancel()
 			switch {
