@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/cli/app"
@@ -195,6 +196,12 @@ func Resolve(ctx context.Context, a *app.App, cl *kgo.Client, topics []string, p
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout())
 	defer cancel()
 	details, err := adm.ListTopicsWithInternal(ctx, topics...)
+	for range 3 { // a broker that stops at this moment is not asked again by the library
+		if err == nil || !app.Sleep(ctx, 200*time.Millisecond) {
+			break
+		}
+		details, err = adm.ListTopicsWithInternal(ctx, topics...)
+	}
 	if err != nil {
 		return nil, app.Failed(err, "the topics could not be looked up")
 	}
@@ -222,23 +229,23 @@ func Resolve(ctx context.Context, a *app.App, cl *kgo.Client, topics []string, p
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	firsts, err := adm.ListStartOffsets(ctx, topics...)
-	if err != nil && len(firsts) == 0 {
-		return nil, app.Failed(err, "the first offsets could not be read")
-	}
 	list := adm.ListEndOffsets
 	if committed {
 		list = adm.ListCommittedOffsets
 	}
-	ends, err := list(ctx, topics...)
-	if err != nil && len(ends) == 0 {
-		return nil, app.Failed(err, "the last offsets could not be read")
-	}
-	from, err := timed(ctx, adm, topics, &r.From)
+	firsts, err := everywhere(ctx, topics, spans, adm.ListStartOffsets, "the first offsets could not be read")
 	if err != nil {
 		return nil, err
 	}
-	to, err := timed(ctx, adm, topics, r.To)
+	ends, err := everywhere(ctx, topics, spans, list, "the last offsets could not be read")
+	if err != nil {
+		return nil, err
+	}
+	from, err := timed(ctx, adm, topics, spans, &r.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := timed(ctx, adm, topics, spans, r.To)
 	if err != nil {
 		return nil, err
 	}
@@ -248,25 +255,44 @@ func Resolve(ctx context.Context, a *app.App, cl *kgo.Client, topics []string, p
 		end, _ := ends.Lookup(s.Topic, s.Partition)
 		f, _ := from.Lookup(s.Topic, s.Partition)
 		t, _ := to.Lookup(s.Topic, s.Partition)
-		if err := cmp.Or(first.Err, end.Err, f.Err, t.Err); err != nil {
-			return nil, app.Failed(err, "partition %d of %s does not tell its offsets", s.Partition, s.Topic)
-		}
 		s.First, s.Next = first.Offset, end.Offset
 		s.resolve(r, f.Offset, t.Offset)
 	}
 	return spans, nil
 }
 
+// everywhere lists offsets until every partition of spans has told its own: while a leader changes, some do not.
+func everywhere(ctx context.Context, topics []string, spans []Span, list func(context.Context, ...string) (kadm.ListedOffsets, error), fails string) (kadm.ListedOffsets, error) {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		listed, err := list(ctx, topics...)
+		var missing error
+		for _, s := range spans {
+			switch o, ok := listed.Lookup(s.Topic, s.Partition); {
+			case !ok:
+				missing = cmp.Or(missing, err, error(kerr.LeaderNotAvailable))
+			case o.Err != nil && !kerr.IsRetriable(o.Err):
+				return nil, app.Failed(o.Err, "partition %d of %s does not tell its offsets", s.Partition, s.Topic)
+			case o.Err != nil:
+				missing = cmp.Or(missing, o.Err)
+			}
+		}
+		if missing == nil {
+			return listed, nil
+		}
+		if ctx.Err() != nil || !app.Sleep(ctx, pause) {
+			return nil, app.Failed(missing, "%s", fails)
+		}
+	}
+}
+
 // timed asks for the offsets of a point that is a time; nothing for others.
-func timed(ctx context.Context, adm *kadm.Client, topics []string, p *Point) (kadm.ListedOffsets, error) {
+func timed(ctx context.Context, adm *kadm.Client, topics []string, spans []Span, p *Point) (kadm.ListedOffsets, error) {
 	if p == nil || p.kind != atTime {
 		return nil, nil
 	}
-	l, err := adm.ListOffsetsAfterMilli(ctx, p.n, topics...)
-	if err != nil && len(l) == 0 {
-		return nil, app.Failed(err, "the offsets at %s could not be read", app.TimeText(p.n))
-	}
-	return l, nil
+	return everywhere(ctx, topics, spans, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+		return adm.ListOffsetsAfterMilli(ctx, p.n, topics...)
+	}, "the offsets at "+app.TimeText(p.n)+" could not be read")
 }
 
 // resolve sets Start and End of r, of what the partition has and of what the time lookups gave.
