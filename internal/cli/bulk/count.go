@@ -63,7 +63,7 @@ func count(a *app.App) *cobra.Command {
 	top := f.IntP("num", "n", 0, "print so many rows, those with the most records first")
 	partitions := f.Int32SliceP("partitions", "p", nil, "these partitions alone: 0,1")
 	var isolation string
-	records.IsolationFlag(c, &isolation)
+	records.IsolationFlag(c, &isolation, "read_uncommitted")
 	_ = c.RegisterFlagCompletionFunc("by", app.CompleteValues("topic", "partition", "hour", "key"))
 	c.ValidArgsFunction = a.CompleteTopics()
 	c.RunE = func(c *cobra.Command, topics []string) error {

@@ -37,7 +37,7 @@ func grep(a *app.App) *cobra.Command {
 	limit := f.Int64P("num", "n", 0, "stop after so many")
 	partitions := f.Int32SliceP("partitions", "p", nil, "these partitions alone: 0,1")
 	var isolation string
-	records.IsolationFlag(c, &isolation)
+	records.IsolationFlag(c, &isolation, "read_uncommitted")
 	var m matchFlags
 	m.add(c)
 	flags := records.NewFormFlags(c, placed)

@@ -124,12 +124,12 @@ type consuming struct {
 func (o *consuming) flags(c *cobra.Command) {
 	c.Flags().Int32SliceVarP(&o.partitions, "partitions", "p", nil, "these partitions alone: 0,1")
 	c.Flags().BoolVar(&o.regex, "regex", false, "TOPIC is a regular expression; topics that come later count too")
-	IsolationFlag(c, &o.isolation)
+	IsolationFlag(c, &o.isolation, "read_uncommitted")
 }
 
-// IsolationFlag gives a command --isolation. Committed reads it.
-func IsolationFlag(c *cobra.Command, v *string) {
-	c.Flags().StringVar(v, "isolation", "read_uncommitted", "read_committed leaves out what open and aborted transactions wrote")
+// IsolationFlag gives a command --isolation, with a default of Kafka's words. Committed reads it.
+func IsolationFlag(c *cobra.Command, v *string, def string) {
+	c.Flags().StringVar(v, "isolation", def, "read_committed leaves out what open and aborted transactions wrote")
 	_ = c.RegisterFlagCompletionFunc("isolation", app.CompleteValues("read_uncommitted", "read_committed"))
 }
 

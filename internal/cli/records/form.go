@@ -89,6 +89,12 @@ func (f *Form) Append(b []byte, r *kgo.Record) []byte {
 	}
 	shown := *r
 	shown.Key, shown.Value = f.show(r.Key, f.key), f.show(r.Value, f.value)
+	if f.careful && len(r.Headers) > 0 {
+		shown.Headers = make([]kgo.RecordHeader, len(r.Headers))
+		for i, h := range r.Headers {
+			shown.Headers[i] = kgo.RecordHeader{Key: string(visible([]byte(h.Key))), Value: visible(h.Value)}
+		}
+	}
 	return f.text.AppendRecord(b, &shown)
 }
 

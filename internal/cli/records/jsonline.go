@@ -131,6 +131,13 @@ func appendString(b []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
+		if c == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 { // U+0080 to U+009F, which a terminal may obey
+			b = append(b, s[from:i]...)
+			i++
+			b = append(b, '\\', 'u', '0', '0', digits[s[i]>>4], digits[s[i]&15])
+			from = i + 1
+			continue
+		}
 		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
 			continue
 		}
@@ -187,6 +194,14 @@ type jsonHeader struct {
 // out; headers may be an object, a timestamp may be a number of milliseconds, and a key or value that is no
 // string stands for its own JSON, compact. A field that is not known is an error, as it would be lost otherwise.
 func ParseJSON(line []byte) (*JSONRecord, error) {
+	if r, ok := (&scanner{b: line}).record(); ok {
+		return r, nil
+	}
+	return parseAnyJSON(line)
+}
+
+// parseAnyJSON is ParseJSON for lines in whatever form.
+func parseAnyJSON(line []byte) (*JSONRecord, error) {
 	var in jsonInput
 	if err := strictly(line, &in); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func TestARecordComesBackFromItsLineOfJSONAsItWas(t *testing.T) {
 	for _, r := range []kgo.Record{
 		{Topic: "t", Timestamp: time.UnixMilli(0)},
 		{Topic: "t", Partition: 3, Offset: 1 << 60, Timestamp: time.UnixMilli(1767225600123), Key: []byte{}, Value: []byte{}},
-		{Topic: "t", Timestamp: time.UnixMilli(1 << 52), Key: []byte("k\"\\\n\r\t\x00\x1f\x7f\u2028<&>é"), Value: []byte("{\"a\": 1}")},
+		{Topic: "t", Timestamp: time.UnixMilli(1 << 52), Key: []byte("k\"\\\n\r\t\x00\x1f\x7f\u2028\u0085\u00a0<&>é"), Value: []byte("{\"a\": 1}")},
 		{Topic: "t", Timestamp: time.UnixMilli(-1), Key: []byte{0xff, 0}, Value: []byte{0xc3, 0x28}, Headers: []kgo.RecordHeader{{Key: "a", Value: nil}, {Key: "a", Value: []byte{}}, {Key: "\xff", Value: []byte{0xfe}}}},
 	} {
 		for _, as := range []Shown{Text, Hex, Base64} {
@@ -92,8 +92,12 @@ func FuzzLinesOfJSONAreReadAsTheyAreWritten(f *testing.F) {
 	f.Add([]byte(`{"topic":"t","partition":1,"offset":2,"timestamp":"2026-01-31T15:04:05.000Z","key":"k","value_base64":"/w==","headers":[{"key":"a","value":null}]}`))
 	f.Add([]byte(`{"value":{"a":[1,2]},"headers":{"x":"y"},"timestamp":12}`))
 	f.Add([]byte(`{"timestamp":"99999999999999999"}`))
+	f.Add([]byte(`{"topic":"t","timestamp":"2026-02-31T15:04:05.000Z","key":"\u009b\n\\","headers":[{"key_base64":"AA==","value_base64":""},{"key":"","value":"x"}]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		r, err := ParseJSON(line)
+		if slow, serr := parseAnyJSON(line); (serr == nil) != (err == nil) || err == nil && (!same(&r.Record, &slow.Record) || r.HasTime != slow.HasTime || r.HasTopic != slow.HasTopic || r.HasPartition != slow.HasPartition || r.HasOffset != slow.HasOffset || r.Offset != slow.Offset) {
+			t.Fatalf("%s\nis quickly  %+v, %v\nand slowly %+v, %v", line, r, err, slow, serr)
+		}
 		if err != nil {
 			return
 		}
@@ -102,4 +106,31 @@ func FuzzLinesOfJSONAreReadAsTheyAreWritten(f *testing.F) {
 			t.Errorf("%s\nbecame %+v\nand then %+v, %v", line, r.Record, again, err)
 		}
 	})
+}
+
+func TestTheFormThatIsWrittenIsReadQuickly(t *testing.T) {
+	r := kgo.Record{Topic: "t", Partition: 3, Offset: 1 << 60, Timestamp: time.UnixMilli(1767225600123), Key: []byte("a\u0085\n\"\\"), Value: []byte{0xff}, Headers: []kgo.RecordHeader{{Key: "\xff", Value: nil}, {Key: "", Value: []byte{0xfe}}}}
+	line := bytes.TrimSuffix(AppendJSON(nil, &r, Text, Text), []byte("\n"))
+	got, ok := (&scanner{b: line}).record()
+	if !ok || !same(&got.Record, &r) {
+		t.Fatalf("%s: %+v, %v", line, got, ok)
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = ParseJSON(line) }); n > 12 {
+		t.Errorf("a line costs %v allocations", n)
+	}
+	buf := make([]byte, 0, 1024)
+	if n := testing.AllocsPerRun(100, func() { _ = AppendJSON(buf, &r, Text, Text) }); n > 1 {
+		t.Errorf("to write a line costs %v allocations", n)
+	}
+}
+
+func BenchmarkParseJSON(b *testing.B) {
+	r := kgo.Record{Topic: "orders", Timestamp: time.UnixMilli(1767225600123), Key: []byte("customer-7"), Value: []byte(`{"total":12.5,"items":["a","b"]}`)}
+	line := bytes.TrimSuffix(AppendJSON(nil, &r, Text, Text), []byte("\n"))
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		if _, err := ParseJSON(line); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
