@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/klamm/klamm/internal/faults"
 	"github.com/klamm/klamm/internal/memnet"
 	"github.com/klamm/klamm/internal/node"
 )
@@ -29,7 +30,7 @@ type Broker struct {
 	// The node is not among these: what it keeps in memory goes with it when it has ended.
 	info   node.Info
 	memory *memnet.Listener
-	faults *node.Faults
+	faults *faults.Faults
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the broker has ended
 	err    error         // why it ended; read after done
@@ -44,9 +45,9 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{memory: memnet.Listen(memoryAddr), faults: &node.Faults{}, done: make(chan struct{})}
+	b := &Broker{memory: memnet.Listen(memoryAddr), faults: &faults.Faults{}, done: make(chan struct{})}
 	for i, f := range o.Faults {
-		if _, err := b.faults.Add(node.Fault(f)); err != nil {
+		if _, err := b.faults.Add(faults.Fault(f)); err != nil {
 			return nil, fmt.Errorf("klamm: Options.Faults[%d]: %w", i, err)
 		}
 	}
@@ -54,7 +55,7 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	if o.Dir == "" {
 		host = node.MemHost()
 	}
-	host.Faults = b.faults
+	host.Interceptor = b.faults
 	host.Listen = b.listen
 	metrics := &metrics{to: o.registerer()}
 	n, err := node.New(cfg, host, o.logger(), metrics)
@@ -126,7 +127,7 @@ func (b *Broker) Dialer() func(ctx context.Context, network, host string) (net.C
 // Inject puts a fault in force and returns what takes it away again, which may be called more than
 // once. Faults that were put in force earlier come first. The error names the field that cannot be.
 func (b *Broker) Inject(f Fault) (remove func(), err error) {
-	if remove, err = b.faults.Add(node.Fault(f)); err != nil {
+	if remove, err = b.faults.Add(faults.Fault(f)); err != nil {
 		return nil, fmt.Errorf("klamm: Inject: %w", err)
 	}
 	return remove, nil

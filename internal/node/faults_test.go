@@ -15,19 +15,21 @@ import (
 
 	"github.com/klamm/klamm/internal/api"
 	"github.com/klamm/klamm/internal/code"
+	"github.com/klamm/klamm/internal/faults"
 	"github.com/klamm/klamm/internal/node"
 	"github.com/klamm/klamm/internal/wire"
 )
 
 // faulty starts a node in memory that has faults.
-func faulty(t *testing.T) (*running, *node.Faults) {
+func faulty(t *testing.T) (*running, *faults.Faults) {
 	t.Helper()
 	cfg, err := node.Dev("/memory", "127.0.0.1:0", []string{"admin.listener="})
 	if err != nil {
 		t.Fatal(err)
 	}
 	host, said := node.MemHost(), &book{}
-	host.Faults = &node.Faults{}
+	strike := &faults.Faults{}
+	host.Interceptor = strike
 	n, err := node.New(cfg, host, slog.New(said), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +48,11 @@ func faulty(t *testing.T) (*running, *node.Faults) {
 	case <-time.After(patience):
 		t.Fatal("the node is not ready")
 	}
-	return &running{Node: n, addr: n.Info().Addr, said: said}, host.Faults
+	return &running{Node: n, addr: n.Info().Addr, said: said}, strike
 }
 
 // add puts a fault in force that has to be one.
-func add(t *testing.T, f *node.Faults, what node.Fault) (remove func()) {
+func add(t *testing.T, f *faults.Faults, what faults.Fault) (remove func()) {
 	t.Helper()
 	remove, err := f.Add(what)
 	if err != nil {
@@ -108,8 +110,8 @@ func marks(v reflect.Value) (codes, partitions []reflect.Value) {
 }
 
 func TestAnErrorComesInEveryAPIAtEveryVersionAndInEveryPlaceForIt(t *testing.T) {
-	r, faults := faulty(t)
-	add(t, faults, node.Fault{Error: "POLICY_VIOLATION"})
+	r, wrong := faulty(t)
+	add(t, wrong, faults.Fault{Error: "POLICY_VIOLATION"})
 	without := []string{"DescribeLogDirs v0", "DescribeLogDirs v1", "DescribeLogDirs v2"} // no place that a request names
 	c := dialRaw(t, r.addr)
 	for _, s := range api.Services() {
@@ -156,8 +158,8 @@ func TestAnErrorComesInEveryAPIAtEveryVersionAndInEveryPlaceForIt(t *testing.T) 
 }
 
 func TestAFaultThatCannotBeIsSaidToBeSo(t *testing.T) {
-	var f node.Faults
-	for want, what := range map[string]node.Fault{
+	var f faults.Faults
+	for want, what := range map[string]faults.Fault{
 		`API="Prodcue"`:     {API: "Prodcue", Delay: 1},
 		`API="999"`:         {API: "999", Delay: 1},
 		"Times=-1":          {Times: -1, Delay: 1},
@@ -175,7 +177,7 @@ func TestAFaultThatCannotBeIsSaidToBeSo(t *testing.T) {
 }
 
 func TestAFaultIsOverAfterItsTimesAndWhenItIsTakenAway(t *testing.T) {
-	r, faults := faulty(t)
+	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	beat := func() code.Error {
 		q := wire.NewHeartbeatRequest()
@@ -183,8 +185,8 @@ func TestAFaultIsOverAfterItsTimesAndWhenItIsTakenAway(t *testing.T) {
 		return code.Error(ask[*wire.HeartbeatResponse](c, q, 4).ErrorCode)
 	}
 	well := beat()
-	add(t, faults, node.Fault{API: "heartbeat", Error: "rebalance_in_progress", Times: 2})
-	remove := add(t, faults, node.Fault{API: "12", Error: "25"})
+	add(t, wrong, faults.Fault{API: "heartbeat", Error: "rebalance_in_progress", Times: 2})
+	remove := add(t, wrong, faults.Fault{API: "12", Error: "25"})
 	for i, want := range []code.Error{code.RebalanceInProgress, code.RebalanceInProgress, code.UnknownMemberId, code.UnknownMemberId} {
 		if got := beat(); got != want {
 			t.Fatalf("beat %d: %v, want %v", i, got, want)
@@ -198,13 +200,13 @@ func TestAFaultIsOverAfterItsTimesAndWhenItIsTakenAway(t *testing.T) {
 }
 
 func TestAFaultStrikesOnlyWhatItNames(t *testing.T) {
-	r, faults := faulty(t)
+	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	id := c.createTopic("mine", 1)
 	c.createTopic("other", 1)
-	add(t, faults, node.Fault{Topic: "mine", Error: "POLICY_VIOLATION"})
-	add(t, faults, node.Fault{Group: "mine", Error: "INVALID_GROUP_ID"})
-	add(t, faults, node.Fault{ClientID: "somebody", DropRequest: true})
+	add(t, wrong, faults.Fault{Topic: "mine", Error: "POLICY_VIOLATION"})
+	add(t, wrong, faults.Fault{Group: "mine", Error: "INVALID_GROUP_ID"})
+	add(t, wrong, faults.Fault{ClientID: "somebody", DropRequest: true})
 	produce := func(topic string) code.Error {
 		return code.Error(c.produce(topic, 1, 9, plain(t, "x")).ErrorCode)
 	}
@@ -241,7 +243,7 @@ func TestAFaultStrikesOnlyWhatItNames(t *testing.T) {
 }
 
 func TestFetchesOfASessionAreStruckToo(t *testing.T) {
-	r, faults := faulty(t)
+	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	c.createTopic("t", 1)
 	c.put("t", 1, plain(t, "x"))
@@ -253,7 +255,7 @@ func TestFetchesOfASessionAreStruckToo(t *testing.T) {
 	}
 	next := wire.NewFetchRequest()
 	next.MaxBytes, next.SessionId, next.SessionEpoch = 1<<20, session, 1
-	remove := add(t, faults, node.Fault{API: "Fetch", Topic: "t", Error: "OFFSET_NOT_AVAILABLE", Times: 1})
+	remove := add(t, wrong, faults.Fault{API: "Fetch", Topic: "t", Error: "OFFSET_NOT_AVAILABLE", Times: 1})
 	if got := ask[*wire.FetchResponse](c, next, 12); code.Error(got.ErrorCode) != code.FetchSessionIdNotFound {
 		t.Fatalf("%+v", got)
 	}
@@ -267,12 +269,12 @@ func TestFetchesOfASessionAreStruckToo(t *testing.T) {
 }
 
 func TestADropEndsTheConnectionAndKeepsWhatWasAskedBefore(t *testing.T) {
-	for _, what := range []node.Fault{{API: "Produce", Topic: "t", DropRequest: true, Times: 1}, {API: "Produce", Topic: "t", DropAnswer: true, Times: 1}} {
-		r, faults := faulty(t)
+	for _, what := range []faults.Fault{{API: "Produce", Topic: "t", DropRequest: true, Times: 1}, {API: "Produce", Topic: "t", DropAnswer: true, Times: 1}} {
+		r, wrong := faulty(t)
 		admin := dialRaw(t, r.addr)
 		admin.createTopic("t", 1)
 		admin.createTopic("before", 1)
-		add(t, faults, what)
+		add(t, wrong, what)
 		c := dialRaw(t, r.addr)
 		// One write, so that the broker handles them as one run.
 		var all []byte
@@ -304,15 +306,15 @@ func TestADropEndsTheConnectionAndKeepsWhatWasAskedBefore(t *testing.T) {
 
 func TestADelayedAnswerKeepsItsPlace(t *testing.T) {
 	const d = 150 * time.Millisecond
-	r, faults := faulty(t)
+	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	c.createTopic("t", 1)
-	for name, what := range map[string]node.Fault{
+	for name, what := range map[string]faults.Fault{
 		"complete": {API: "ListOffsets", Delay: d},
 		"parked":   {API: "Produce", Delay: d}, // acks=all waits for the flush too
 		"in error": {API: "Metadata", Delay: d, Error: "LEADER_NOT_AVAILABLE"},
 	} {
-		remove := add(t, faults, what)
+		remove := add(t, wrong, what)
 		began := time.Now()
 		switch name {
 		case "complete":
@@ -334,7 +336,7 @@ func TestADelayedAnswerKeepsItsPlace(t *testing.T) {
 		remove()
 	}
 	// What is asked behind it waits, and a peer that leaves meanwhile takes nothing with it.
-	add(t, faults, node.Fault{API: "ListOffsets", Delay: time.Hour})
+	add(t, wrong, faults.Fault{API: "ListOffsets", Delay: time.Hour})
 	gone := dialRaw(t, r.addr)
 	q := wire.NewListOffsetsRequest()
 	q.ReplicaId = -1
@@ -347,10 +349,10 @@ func TestADelayedAnswerKeepsItsPlace(t *testing.T) {
 }
 
 func TestARequestWithAcks0ThatFailsEndsItsConnection(t *testing.T) {
-	r, faults := faulty(t)
+	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	c.createTopic("t", 1)
-	add(t, faults, node.Fault{API: "Produce", Error: "NOT_LEADER_OR_FOLLOWER"})
+	add(t, wrong, faults.Fault{API: "Produce", Error: "NOT_LEADER_OR_FOLLOWER"})
 	c.send(produceRequest("t", 0, 0, plain(t, "x")), 9)
 	if rest := c.closed(); len(rest) > 0 {
 		t.Fatalf("%d bytes came", len(rest))

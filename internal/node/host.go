@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"net"
 
 	"github.com/klamm/klamm/internal/disk"
+	"github.com/klamm/klamm/internal/rpc"
+	"github.com/klamm/klamm/internal/wire"
 )
 
 // Host is all that a node needs of the machine it runs on.
@@ -15,8 +18,14 @@ type Host struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Disk is where the directories are.
 	Disk disk.FS
-	// Faults are asked about every request of clients; nil where nothing shall go wrong, and then costs nothing.
-	Faults *Faults
+	// Interceptor stands between the server and the APIs of this node; nil for nobody, and then costs nothing.
+	Interceptor Interceptor
+}
+
+// Interceptor lets somebody stand between the server and the APIs, to have requests go wrong for example.
+type Interceptor interface {
+	// Over returns what the server asks in place of table. topic finds the name of a topic, "" where there is none.
+	Over(table rpc.Table, topic func(wire.UUID) string, log *slog.Logger) rpc.Table
 }
 
 // OSHost is this machine: its network and its file systems.

@@ -209,8 +209,8 @@ func (n *Node) build() error {
 		NodeID: n.cfg.NodeID, ClusterID: n.clusterID, Authorizer: authorizer, Replicas: n.replicas, Dirs: n.dirs, Quorum: n.quorum, Groups: n.groups,
 		Codecs: codecs, Telemetry: n.clients, Keys: n.cfg.Keys, Static: n.cfg.Static, Endpoint: n.endpoint, ControllerListeners: n.controllerListeners(), Loggers: n.loggers, Logger: n.loggers.of("api"), Registerer: n.reg,
 	})
-	if n.host.Faults != nil {
-		table = n.host.Faults.over(table, n.topicName, n.log)
+	if n.host.Interceptor != nil {
+		table = n.host.Interceptor.Over(table, n.topicName, n.log)
 	}
 	serve, err := n.serverConfig()
 	if err != nil {

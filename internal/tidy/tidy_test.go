@@ -40,12 +40,13 @@ var floors = map[string][]string{
 	"rpc":         {"wire", "auth", "config", "disk"}, // disk: the handle of a file range
 	"server":      {"rpc", "wire", "auth", "config", "disk"},
 	"api":         {"rpc", "auth", "config", "controller", "coordinator", "commitlog", "group", "metadata", "quorum", "record", "replica", "telemetry", "wire"},
+	"faults":      {"api", "rpc", "wire"},
 	"node":        {"api", "auth", "commitlog", "config", "controller", "coordinator", "disk", "group", "metadata", "quorum", "record", "replica", "rpc", "server", "telemetry", "wire"},
 	"cli":         {"node", "config", "record", "commitlog", "disk"},
 }
 
 // embedding is what the package at the root of the module, which other programs import, may import of ours.
-var embedding = []string{"config", "disk", "memnet", "node"}
+var embedding = []string{"config", "disk", "faults", "memnet", "node"}
 
 // machines decide and apply, and do nothing themselves.
 var machines = []string{"controller", "group", "isr", "machine"}

@@ -3,6 +3,7 @@ package demo
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/klamm/klamm"
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/node"
 )
 
 const (
@@ -33,6 +35,8 @@ const (
 	// groupBilling reads on time; groupAnalytics lags on purpose.
 	groupBilling   = "billing"
 	groupAnalytics = "analytics"
+	// drain is how long the end waits for the shop's own consumers, which wait for records that need not come.
+	drain = 100 * time.Millisecond
 	// settled is how long the demo waits for its groups before it shows itself.
 	settled = 10 * time.Second
 )
@@ -77,7 +81,7 @@ type demo struct {
 	seed   uint64
 	load   atomic.Int64 // events a second
 
-	broker   *klamm.Broker
+	addr     string       // of the broker
 	happened atomic.Int64 // events since the shop opened
 }
 
@@ -86,23 +90,19 @@ func (d *demo) main(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
-	var err error
-	d.broker, err = klamm.Start(ctx, klamm.Options{
-		Listen: d.listen,
-		Topics: []klamm.Topic{
-			{Name: topicOrders, Partitions: 6}, {Name: topicPayments, Partitions: 3}, {Name: topicClicks, Partitions: 6},
-			{Name: topicCustomers, Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}},
-			{Name: topicInventory, Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}},
-		},
-		Logger: slog.New(slog.NewTextHandler(d.app.Err, &slog.HandlerOptions{Level: slog.LevelError})),
-	})
+	n, ended, err := d.start(ctx)
 	if err != nil {
-		return d.notStarted(err)
+		return err
 	}
-	defer d.app.Announce(d.broker.Addr(), "in memory")()
+	if err := n.CreateTopics(ctx, topics()); err != nil {
+		cancel()
+		return errors.Join(app.Failed(err, "the shop could not be opened"), <-ended)
+	}
+	defer d.app.Announce(d.addr, "in memory")()
 	s := newShop(d.seed, d.app.Time().Add(-past*50*time.Millisecond))
 	if err := d.history(ctx, s); err != nil {
-		return errors.Join(app.Failed(err, "the shop could not be opened"), d.broker.Close())
+		cancel()
+		return errors.Join(app.Failed(err, "the shop could not be opened"), <-ended)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { d.trade(ctx, s) })
@@ -114,7 +114,39 @@ func (d *demo) main(ctx context.Context) error {
 	cancel()
 	wg.Wait()
 	d.app.Say("  %s; nothing was saved.", app.CountText(d.happened.Load()+past, "event"))
-	return d.broker.Close()
+	return <-ended
+}
+
+// topics are those of the shop.
+func topics() []node.Topic {
+	compact := map[string]string{"cleanup.policy": "compact"}
+	return []node.Topic{
+		{Name: topicOrders, Partitions: 6}, {Name: topicPayments, Partitions: 3}, {Name: topicClicks, Partitions: 6},
+		{Name: topicCustomers, Partitions: 3, Configs: compact}, {Name: topicInventory, Partitions: 3, Configs: compact},
+	}
+}
+
+// start runs a node in memory until ctx ends, and then tells ended how. What clicks and orders leave behind is
+// bounded, as a demo may run for days.
+func (d *demo) start(ctx context.Context) (n *node.Node, ended chan error, err error) {
+	cfg, err := node.Dev("/memory", d.listen, []string{"admin.listener=", "log.retention.bytes=16777216", "log.segment.bytes=4194304"})
+	if err != nil {
+		return nil, nil, &app.Failure{Exit: app.ExitUsage, Code: app.CodeConfig, What: "the demo cannot start like that", Why: err.Error(), Try: "klamm demo --help"}
+	}
+	cfg.DrainTimeout = drain
+	log := slog.New(slog.NewTextHandler(d.app.Err, &slog.HandlerOptions{Level: slog.LevelError}))
+	if n, err = node.New(cfg, node.MemHost(), log, prometheus.NewRegistry()); err != nil {
+		return nil, nil, d.notStarted(err)
+	}
+	ended = make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	select {
+	case <-n.Ready():
+	case err := <-ended:
+		return nil, nil, d.notStarted(cmp.Or(err, ctx.Err()))
+	}
+	d.addr = n.Info().Addr
+	return n, ended, nil
 }
 
 // notStarted says why there is no broker, and who has its port.
@@ -132,9 +164,9 @@ func (d *demo) notStarted(err error) error {
 	return f
 }
 
-// client connects without a socket.
+// client connects to the shop.
 func (d *demo) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(d.broker.Addr()), kgo.Dialer(d.broker.Dialer()), kgo.DisableClientMetrics(), kgo.ClientID("shop")}, opts...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(d.addr), kgo.DisableClientMetrics(), kgo.ClientID("shop")}, opts...)...)
 }
 
 // history writes what happened before, and lets the group that lags begin at the beginning.
@@ -229,7 +261,7 @@ func (d *demo) block(took time.Duration) {
 	a := d.app
 	bold := func(s string) string { return a.Paint(a.Err, "bold", s) }
 	a.Say("\n  %s  temporary broker, all in memory; nothing will be saved.  ready in %d ms\n", bold("klamm demo"), took.Milliseconds())
-	a.Say("  Kafka     %s  any client, no authentication, this machine only", bold(fmt.Sprintf("%-16s", d.broker.Addr())))
+	a.Say("  Kafka     %s  any client, no authentication, this machine only", bold(fmt.Sprintf("%-16s", d.addr)))
 	a.Say("  Dataset   shop: 5 topics, 2 consumer groups (analytics lags on purpose), %d events/s of live traffic", d.load.Load())
 	a.Say("\n  Try:  topic list · topic describe orders · tail orders -n 3 · group lag · topic grep payments refused")
 	a.Say("        any command of klamm, or: load 500 · load 0 · help · quit\n")
@@ -300,7 +332,7 @@ func (d *demo) command(ctx context.Context, line string) bool {
 	if d.app.Interactive() {
 		inner.In = io.MultiReader() // what is typed belongs to the prompt
 	}
-	inner.SetConnection(d.broker.Addr(), nil)
+	inner.SetConnection(d.addr, nil)
 	d.run(ctx, inner, append([]string{"klamm"}, words...))
 	return true
 }

@@ -1,4 +1,4 @@
-package node
+package faults
 
 import (
 	"context"
@@ -18,7 +18,7 @@ func TestFaultsThatAreNotThereCostNoMemory(t *testing.T) {
 	ran := 0
 	f := new(Faults)
 	over := func(a rpc.API) *rpc.API {
-		return f.over(&oneTable{a}, func(wire.UUID) string { return "" }, slog.New(slog.DiscardHandler)).Lookup("", a.Key)
+		return f.Over(&oneTable{a}, func(wire.UUID) string { return "" }, slog.New(slog.DiscardHandler)).Lookup("", a.Key)
 	}
 	run := over(rpc.API{Key: produceKey, Name: "Produce", LongPoll: true, Run: func(_ context.Context, calls []rpc.Call, _ []*rpc.Reply) { ran += len(calls) }})
 	handle := over(rpc.API{Key: fetchKey, Name: "Fetch", Handle: func(context.Context, *rpc.Call, *rpc.Reply) { ran++ }})

@@ -1,4 +1,6 @@
-package node
+// Package faults is what shall go wrong with the requests of a node: delays, errors, lost requests and lost answers, for the tests of clients.
+// It stands between the server and the APIs as a node.Interceptor, and is linked into package klamm alone.
+package faults
 
 import (
 	"context"
@@ -162,8 +164,8 @@ func (f *Faults) remove(s *fault) {
 	f.list.Store(&list)
 }
 
-// over returns the APIs of table with the faults over them. topic finds the name of a topic, "" where there is none.
-func (f *Faults) over(table rpc.Table, topic func(wire.UUID) string, log *slog.Logger) rpc.Table {
+// Over returns the APIs of table with the faults over them. topic finds the name of a topic, "" where there is none.
+func (f *Faults) Over(table rpc.Table, topic func(wire.UUID) string, log *slog.Logger) rpc.Table {
 	return &faultyTable{rpc: table, faults: f, topic: topic, log: log}
 }
 
