@@ -119,7 +119,7 @@ func topicConfigs(ctx context.Context, adm *kadm.Client) []kadm.Config {
 	}
 	// A person's own topic tells what is usual; the broker's own are compacted.
 	sorted := topics.Sorted()
-	slices.SortStableFunc(sorted, func(x, y kadm.TopicDetail) int {
+	Sort(sorted, func(x, y kadm.TopicDetail) int {
 		switch {
 		case x.IsInternal == y.IsInternal:
 			return 0

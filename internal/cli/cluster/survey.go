@@ -90,7 +90,7 @@ func (s *survey) addFenced(ctx context.Context, cl *kgo.Client) {
 		}
 		s.members = append(s.members, m)
 	}
-	slices.SortFunc(s.members, func(x, y member) int { return int(x.ID) - int(y.ID) })
+	app.Sort(s.members, func(x, y member) int { return int(x.ID) - int(y.ID) })
 }
 
 // findController asks the quorum for its leader: metadata names any broker as controller there. Who may not ask,

@@ -3,7 +3,6 @@ package debug
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -103,7 +102,7 @@ func apiRows(node int32, res *kmsg.ApiVersionsResponse, diff bool) []apiRow {
 			rows = append(rows, apiRow{NodeID: node, Key: key, Name: apiName(key), Min: -1, Max: -1, ClientMax: highest, Used: -1})
 		}
 	}
-	slices.SortFunc(rows, func(x, y apiRow) int { return int(x.Key) - int(y.Key) })
+	app.Sort(rows, func(x, y apiRow) int { return int(x.Key) - int(y.Key) })
 	return rows
 }
 

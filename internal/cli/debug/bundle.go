@@ -256,7 +256,7 @@ func (b *bundling) topicConfigs(ctx context.Context) (any, error) {
 			}
 		}
 	}
-	slices.SortFunc(list, func(x, y topicConfig) int { return strings.Compare(x.Topic, y.Topic) })
+	app.Sort(list, func(x, y topicConfig) int { return strings.Compare(x.Topic, y.Topic) })
 	return list, errors.Join(errs...)
 }
 
@@ -297,13 +297,13 @@ func (b *bundling) logDirs(ctx context.Context) (any, error) {
 					l.Partitions = append(l.Partitions, logLine{t.Topic, p.Partition, p.Size, p.OffsetLag, p.IsFuture})
 				}
 			}
-			slices.SortFunc(l.Partitions, func(x, y logLine) int {
+			app.Sort(l.Partitions, func(x, y logLine) int {
 				return cmp.Or(strings.Compare(x.Topic, y.Topic), cmp.Compare(x.Partition, y.Partition))
 			})
 			list = append(list, l)
 		}
 	}
-	slices.SortFunc(list, func(x, y dirLine) int { return cmp.Or(cmp.Compare(x.NodeID, y.NodeID), strings.Compare(x.Dir, y.Dir)) })
+	app.Sort(list, func(x, y dirLine) int { return cmp.Or(cmp.Compare(x.NodeID, y.NodeID), strings.Compare(x.Dir, y.Dir)) })
 	if len(list) == 0 && len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

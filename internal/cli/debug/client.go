@@ -132,7 +132,7 @@ func connections(a *app.App, c *cobra.Command, said string) (rows []clientRow, d
 			return nil
 		})
 	}
-	slices.SortStableFunc(rows, func(x, y clientRow) int {
+	app.Sort(rows, func(x, y clientRow) int {
 		return cmp.Or(strings.Compare(x.ClientID, y.ClientID), strings.Compare(x.Address, y.Address))
 	})
 	return rows, done, fails, err

@@ -128,7 +128,7 @@ func listed(ctx context.Context, cl *kgo.Client) (rows []row, some, err error) {
 	if !answered && some != nil {
 		return nil, nil, some
 	}
-	slices.SortFunc(rows, func(x, y row) int { return strings.Compare(x.Group, y.Group) })
+	app.Sort(rows, func(x, y row) int { return strings.Compare(x.Group, y.Group) })
 	return slices.CompactFunc(rows, func(x, y row) bool { return x.Group == y.Group }), some, nil
 }
 

@@ -43,7 +43,7 @@ func sortedKeys[V any](m map[partition]V) []partition {
 	for p := range m {
 		keys = append(keys, p)
 	}
-	slices.SortFunc(keys, partition.compare)
+	app.Sort(keys, partition.compare)
 	return keys
 }
 

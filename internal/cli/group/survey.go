@@ -193,7 +193,7 @@ func consumerPage(g kadm.DescribedConsumerGroup) *page {
 // newMember counts and sorts what a member reads.
 func newMember(id string, instance *string, client, host string, as []assignment) member {
 	m := member{MemberID: id, InstanceID: instance, ClientID: client, Host: strings.TrimPrefix(host, "/"), Assigned: as}
-	slices.SortFunc(as, func(x, y assignment) int { return strings.Compare(x.Topic, y.Topic) })
+	app.Sort(as, func(x, y assignment) int { return strings.Compare(x.Topic, y.Topic) })
 	for _, a := range as {
 		slices.Sort(a.Partitions)
 		m.Partitions += len(a.Partitions)

@@ -77,7 +77,7 @@ func (f *Flags) Changes(c *cobra.Command) ([]Change, error) {
 			changes = append(changes, ch)
 		}
 	}
-	slices.SortFunc(changes, func(x, y Change) int { return strings.Compare(x.Key, y.Key) })
+	app.Sort(changes, func(x, y Change) int { return strings.Compare(x.Key, y.Key) })
 	return changes, nil
 }
 

@@ -167,7 +167,7 @@ func Describe(ctx context.Context, cl *kgo.Client, q Query) map[string]*Resource
 			for i := range r.Configs {
 				res.Rows = append(res.Rows, newRow(&r.Configs[i]))
 			}
-			slices.SortFunc(res.Rows, func(x, y Row) int { return strings.Compare(x.Key, y.Key) })
+			app.Sort(res.Rows, func(x, y Row) int { return strings.Compare(x.Key, y.Key) })
 			got[r.ResourceName] = res
 		}
 	}

@@ -158,7 +158,7 @@ func (n newTopic) create(ctx context.Context, a *app.App, cl *kgo.Client, adm *k
 	if err != nil {
 		return nil, nil, app.Failed(err, "the topics could not be created")
 	}
-	slices.SortFunc(resp.Topics, func(x, y kmsg.CreateTopicsResponseTopic) int {
+	app.Sort(resp.Topics, func(x, y kmsg.CreateTopicsResponseTopic) int {
 		return slices.Index(names, x.Topic) - slices.Index(names, y.Topic)
 	})
 	var done []row

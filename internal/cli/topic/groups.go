@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/klamm/klamm/internal/cli/app"
 )
 
 // lag is a group that has committed offsets in a topic.
@@ -92,7 +94,7 @@ func readers(ctx context.Context, cl *kgo.Client, adm *kadm.Client, topics []kad
 		}
 	}
 	for _, list := range by {
-		slices.SortFunc(list, func(x, y lag) int { return strings.Compare(x.Group, y.Group) })
+		app.Sort(list, func(x, y lag) int { return strings.Compare(x.Group, y.Group) })
 	}
 	return by, note
 }
