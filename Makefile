@@ -8,8 +8,11 @@ ROUNDS ?= 1
 
 .PHONY: build test race interop bench fuzz lint cross
 
+# What the broker never runs while it serves is compiled without inlining: a tenth of the binary.
+COLD = cel.dev/... github.com/antlr4-go/... github.com/twmb/franz-go/pkg/kmsg google.golang.org/protobuf/... go.yaml.in/... github.com/klamm/klamm/internal/cli/...
+OUT ?= klamm
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o klamm ./cmd/klamm
+	CGO_ENABLED=0 $(GO) build -trimpath $(foreach p,$(COLD),-gcflags='$(p)=-l') -ldflags '-s -w' -o $(OUT) ./cmd/klamm
 
 test:
 	CGO_ENABLED=0 $(GO) test -p $(PARALLEL) $(TESTFLAGS) ./...
