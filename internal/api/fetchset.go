@@ -326,7 +326,18 @@ func (f *fetch) read(slot int32, p *fetchPart) {
 
 // enough says that the request can be answered now.
 func (f *fetch) enough() bool {
-	return f.total >= f.minBytes || f.failed || len(f.slots) == 0
+	return f.total >= f.minBytes || f.failed || f.hopeless()
+}
+
+// hopeless says that nothing can come: no partition of the fetch is known here and allowed to its reader. One that
+// is makes the others wait with it, as in Kafka.
+func (f *fetch) hopeless() bool {
+	for _, p := range f.parts {
+		if p.live && p.partition != nil && p.denied == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // news says whether a response within a session has to name the partition.

@@ -43,6 +43,36 @@ func TestADeletedTopicIsGoneAtOnce(t *testing.T) {
 	}
 }
 
+// A fetch of nothing that is there does not wait; beside something that is, it waits for that.
+func TestAFetchOfAnUnknownTopicWaitsForNothing(t *testing.T) {
+	n := boot(t, plan{dir: t.TempDir()})
+	c, other := dialRaw(t, n.addr), dialRaw(t, n.addr)
+	c.createTopic("known", 1)
+	unknown := fetchRequest("unknown", 0, 1, 3_600_000)
+	c.send(unknown, 12)
+	p := c.receive(1, 12).(*wire.FetchResponse).Responses[0].Partitions[0] // gives up long before the hour is over
+	if e := code.Error(p.ErrorCode); e != code.UnknownTopicOrPartition {
+		t.Errorf("it answers %v", e)
+	}
+	both := fetchRequest("known", 0, 1, 3_600_000)
+	both.Topics = append(both.Topics, unknown.Topics...)
+	c.send(both, 12)
+	other.put("known", -1, plain(t, "one"))
+	r := c.receive(1, 12).(*wire.FetchResponse)
+	var known, none int
+	for _, topic := range r.Responses {
+		switch p := topic.Partitions[0]; {
+		case topic.Topic == "known" && len(p.Records) > 0:
+			known++
+		case topic.Topic == "unknown" && code.Error(p.ErrorCode) == code.UnknownTopicOrPartition:
+			none++
+		}
+	}
+	if known != 1 || none != 1 {
+		t.Errorf("of a topic that is there and one that is not: %+v", r.Responses)
+	}
+}
+
 // What Metadata creates differs by its version: always before v4, when the request says so from there on.
 func TestMetadataCreatesTopicsAsItsVersionsDiffer(t *testing.T) {
 	n := boot(t, plan{dir: t.TempDir()})
