@@ -40,7 +40,7 @@ var floors = map[string][]string{
 	"rpc":         {"wire", "auth", "config", "disk"}, // disk: the handle of a file range
 	"server":      {"rpc", "wire", "auth", "config", "disk"},
 	"api":         {"rpc", "auth", "config", "controller", "coordinator", "commitlog", "group", "metadata", "quorum", "record", "replica", "telemetry", "wire"},
-	"faults":      {"api", "rpc", "wire"},
+	"faults":      {"api", "metadata", "rpc", "wire"},
 	"node":        {"api", "auth", "commitlog", "config", "controller", "coordinator", "disk", "group", "metadata", "quorum", "record", "replica", "rpc", "server", "telemetry", "wire"},
 	"cli":         {"node", "config", "record", "commitlog", "disk"},
 }
