@@ -146,12 +146,12 @@ func (r *run) connect(props map[string]string, opts ...kgo.Opt) (*kgo.Client, er
 }
 
 // admin makes a client for questions and changes, of --command-config. Close it.
-func (r *run) admin() (*kgo.Client, *kadm.Client, error) {
+func (r *run) admin(opts ...kgo.Opt) (*kgo.Client, *kadm.Client, error) {
 	props, err := r.properties(r.text("command-config"), nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	cl, err := r.connect(props, kgo.MetadataMinAge(10*time.Millisecond))
+	cl, err := r.connect(props, append(opts, kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		return nil, nil, err
 	}

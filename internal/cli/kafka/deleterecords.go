@@ -14,8 +14,8 @@ func deleteRecordsTool() tool {
 	return tool{
 		name: "kafka-delete-records", short: "Delete old records, as kafka-delete-records.sh does it",
 		about: "This tool helps to delete records of the given partitions down to the specified offset.",
-		example: `  echo '{"partitions":[{"topic":"orders","partition":0,"offset":100}],"version":1}' > delete.json
-  klamm kafka-delete-records --bootstrap-server localhost:9092 --offset-json-file delete.json`,
+		example: `  klamm kafka-delete-records --bootstrap-server localhost:9092 --offset-json-file delete.json
+  klamm kafka-delete-records --bootstrap-server localhost:9092 --offset-json-file <(echo '{"partitions":[{"topic":"orders","partition":0,"offset":100}]}')`,
 		options: []option{
 			text("bootstrap-server", "server(s) to use for bootstrapping", "The brokers to connect to, host:port[,host:port]."),
 			text("offset-json-file", "Offset json file path", `The offsets before which records are deleted: {"partitions": [{"topic": "foo", "partition": 1, "offset": 1}], "version": 1}. Offset -1 is the end.`),

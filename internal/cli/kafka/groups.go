@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -79,7 +80,7 @@ func runGroups(r *run) error {
 		r.printf("The regular expression `%s` is valid.\n", r.text("validate-regex"))
 		return nil
 	}
-	cl, adm, err := r.admin()
+	cl, adm, err := r.admin(kgo.RetryTimeout(time.Duration(r.number("timeout")) * time.Millisecond))
 	if err != nil {
 		r.groupError("Executing consumer group command failed due to " + message(err))
 		return silent(1)

@@ -105,7 +105,7 @@ func (t tool) complete(a *app.App) app.Completion {
 	return func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 && !strings.HasPrefix(begun, "-") {
 			b := *a
-			if o, err := parse(t.options, args); err == nil && o.has("bootstrap-server") {
+			if o, err := parse(t.options, args[:len(args)-1]); err == nil && o.has("bootstrap-server") {
 				b = *at(a, o.text("bootstrap-server"))
 			}
 			switch args[len(args)-1] {

@@ -15,8 +15,10 @@ import (
 
 // segments writes files of logs into a directory: batches of every kind, messages of the old formats, records of
 // a coordinator, a torn end, and Kafka's indexes and snapshots of them.
-func segments(t *testing.T) string {
-	dir := t.TempDir()
+func segments(t *testing.T, dir string) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write := func(name string, b []byte) {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
@@ -124,5 +126,4 @@ func segments(t *testing.T) string {
 		aborted = binary.BigEndian.AppendUint64(aborted, n)
 	}
 	write("00000000000000000000.txnindex", aborted)
-	return dir
 }
