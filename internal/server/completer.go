@@ -69,14 +69,15 @@ func held(r *rpc.Reply) int {
 	return n
 }
 
-// first returns the oldest outstanding reply, or nil.
-func (k *completer) first() *rpc.Reply {
+// first returns the oldest outstanding reply, or nil, and whether it waits because its client asked it to.
+func (k *completer) first() (r *rpc.Reply, longPoll bool) {
 	k.c.mu.Lock()
 	defer k.c.mu.Unlock()
 	if k.head == len(k.queue) {
-		return nil
+		return nil, false
 	}
-	return k.queue[k.head].Reply
+	o := &k.queue[k.head]
+	return o.Reply, o.t.api != nil && o.t.api.LongPoll
 }
 
 // take moves the oldest reply to out; answered is when it was complete by the server's clock, 0 for when it
@@ -119,7 +120,7 @@ func (k *completer) run() {
 	var now time.Time // when the oldest reply was asked last
 	var waits string  // what it waits for
 	for {
-		r := k.first()
+		r, longPoll := k.first()
 		if r == nil {
 			if len(k.out) > 0 {
 				if !k.flush() {
@@ -149,7 +150,7 @@ func (k *completer) run() {
 			}
 			asked = true
 			var ok, gone bool
-			switch ok, gone, now = k.wait(p, r); {
+			switch ok, gone, now = k.wait(p, r, longPoll); {
 			case gone:
 				k.exit()
 				return
@@ -173,10 +174,15 @@ func (k *completer) run() {
 	}
 }
 
-// wait waits until p may be finished and tries that, at the time that it returns.
-func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool, now time.Time) {
+// wait waits until p may be finished and tries that, at the time that it returns. A server that stops ends a long
+// poll as if its time were over: what its client waits for need never come.
+func (k *completer) wait(p rpc.Parked, r *rpc.Reply, longPoll bool) (finished, gone bool, now time.Time) {
 	var late <-chan time.Time
+	var stopped <-chan struct{}
 	if d := p.Deadline(); !d.IsZero() {
+		if longPoll {
+			stopped = k.c.s.stopped
+		}
 		if k.timer == nil {
 			k.timer = time.NewTimer(time.Until(d))
 		} else {
@@ -187,6 +193,9 @@ func (k *completer) wait(p rpc.Parked, r *rpc.Reply) (finished, gone bool, now t
 	select {
 	case <-p.Ready():
 	case <-late:
+	case <-stopped:
+		k.timer.Stop()
+		return p.Finish(r, p.Deadline()), false, time.Now()
 	case <-k.gone:
 		return false, true, now
 	}

@@ -571,6 +571,26 @@ func TestStopAnswersWhatIsOwed(t *testing.T) {
 	<-done
 }
 
+func TestStopEndsLongPollsAndWaitsForWhatIsOwed(t *testing.T) {
+	r := start(t, func(c *Config) { c.DrainTimeout = time.Hour })
+	poll, owed := r.dial(), r.dial()
+	poll.send(frame(toyPoll, 3, 1, []byte("late-30m")))
+	owed.send(frame(toyPark, 3, 1, []byte("late-29m")))
+	eventually(t, "parked", func() bool { r.toys.mu.Lock(); defer r.toys.mu.Unlock(); return len(r.toys.parked) == 2 })
+	done := make(chan struct{})
+	go func() { defer close(done); r.stop() }()
+	poll.expect(1, []byte("late-30m")) // its time is over, half an hour early
+	poll.closed()
+	select {
+	case <-done:
+		t.Error("the server did not wait for the answer that it owes")
+	default:
+	}
+	r.toys.finish(t, "late-29m")
+	owed.expect(1, []byte("late-29m"))
+	<-done
+}
+
 func TestStopDoesNotWaitForever(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial()

@@ -33,6 +33,7 @@ const (
 	toyPanic  = 20
 	toySilent = 22 // says nothing; body "close" ends the connection
 	toyMute   = 12 // mutes for 200 ms
+	toyPoll   = 14 // parks as toyPark does, because the client asked for it
 )
 
 // toys is a table of APIs and what tests ask of them.
@@ -54,6 +55,19 @@ type toys struct {
 func (t *toys) Lookup(_ string, key int16) *rpc.API { return t.table[key] }
 
 func (t *toys) Release() { t.released.Add(1) }
+
+// park parks a reply under the name in the body, which ends in a deadline when it begins with late.
+func (t *toys) park(_ context.Context, c *rpc.Call, r *rpc.Reply) {
+	p := &toyParked{t: t, name: string(c.Body), ready: make(chan struct{}, 1)}
+	if rest, ok := strings.CutPrefix(p.name, "late"); ok {
+		d, _ := time.ParseDuration(strings.Trim(rest, "-"))
+		p.deadline = time.Now().Add(d)
+	}
+	t.mu.Lock()
+	t.parked[p.name] = p
+	t.mu.Unlock()
+	r.Park(p)
+}
 
 func newToys() *toys {
 	t := &toys{unblock: make(chan struct{}), parked: map[string]*toyParked{}}
@@ -82,17 +96,8 @@ func newToys() *toys {
 				r.Buf = append(r.Buf, '>')
 			}
 		}},
-		toyPark: {Key: toyPark, Name: "JoinGroup", Min: 0, Max: 5, Handle: func(_ context.Context, c *rpc.Call, r *rpc.Reply) {
-			p := &toyParked{t: t, name: string(c.Body), ready: make(chan struct{}, 1)}
-			if rest, ok := strings.CutPrefix(p.name, "late"); ok {
-				d, _ := time.ParseDuration(strings.Trim(rest, "-"))
-				p.deadline = time.Now().Add(d)
-			}
-			t.mu.Lock()
-			t.parked[p.name] = p
-			t.mu.Unlock()
-			r.Park(p)
-		}},
+		toyPark: {Key: toyPark, Name: "JoinGroup", Min: 0, Max: 5, Handle: t.park},
+		toyPoll: {Key: toyPoll, Name: "SyncGroup", Min: 0, Max: 5, LongPoll: true, Handle: t.park},
 		toyBlock: {Key: toyBlock, Name: "CreateTopics", Min: 0, Max: 4, Blocks: true, Handle: func(ctx context.Context, c *rpc.Call, r *rpc.Reply) {
 			select {
 			case <-t.unblock:
