@@ -173,6 +173,7 @@ func TestErrorsAreExplainedByTheirKind(t *testing.T) {
 		{kerr.TopicAuthorizationFailed, ExitFailed, CodeAuth},
 		{kerr.UnsupportedVersion, ExitFailed, CodeNotHere},
 		{context.DeadlineExceeded, ExitTimeout, CodeTimeout},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "i/o timeout", IsTimeout: true}}, ExitTimeout, CodeTimeout},
 		{&net.OpError{Op: "dial", Err: io.ErrUnexpectedEOF}, ExitFailed, CodeUnreachable},
 		{&Failure{Exit: 6, Code: "K1"}, 6, "K1"},
 		{io.ErrUnexpectedEOF, ExitFailed, CodeInput},

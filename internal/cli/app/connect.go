@@ -3,12 +3,16 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -93,6 +97,11 @@ func (a *App) target() (*target, error) {
 			break
 		}
 	}
+	for _, addr := range t.addrs {
+		if err := checkAddr(addr); err != nil {
+			return nil, &Failure{Exit: ExitUsage, Code: CodeUsage, What: fmt.Sprintf("%s (from %s) is no address of a broker", addr, t.from), Why: err.Error(), Try: "HOST:PORT, or HOST for port 9092"}
+		}
+	}
 	properties := map[string]string{}
 	if name != "" && (asked || t.from == "profile "+name) {
 		t.profile, t.protect, t.colour = name, p.Protect, p.Colour
@@ -143,14 +152,32 @@ func (a *App) Seeds() (addrs []string, from string, err error) {
 	return t.addrs, t.from, nil
 }
 
+// checkAddr refuses an address that cannot be connected to, whoever listens.
+func checkAddr(addr string) error {
+	if scheme, _, ok := strings.Cut(addr, "://"); ok {
+		return fmt.Errorf("it begins with %s://, which the address of a broker does not", scheme)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("a host and a port are expected, and brackets around an IPv6 address")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("the port is %q, and must be a number from 1 to 65535", port)
+	}
+	if strings.ContainsFunc(host, unicode.IsSpace) || strings.ContainsAny(host, "/@") {
+		return fmt.Errorf("%q is no name of a host", host)
+	}
+	return nil
+}
+
 // SplitBrokers reads host:port[,host:port]; a host alone means port 9092.
 func SplitBrokers(s string) (addrs []string) {
 	for _, s := range strings.Split(s, ",") {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(s); err != nil && !strings.Contains(s, ":") {
-			s += ":9092"
+		if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil || !strings.Contains(s, ":") {
+			s = net.JoinHostPort(strings.Trim(s, "[]"), "9092")
 		}
 		addrs = append(addrs, s)
 	}
@@ -176,7 +203,9 @@ func (a *App) Client(ctx context.Context, c *cobra.Command, opts ...kgo.Opt) (*k
 	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{
 		kgo.SeedBrokers(addrs...),
 		kgo.ClientID("klamm-cli"),
-		kgo.DialTimeout(5 * time.Second),
+		kgo.DialTimeout(max(min(5*time.Second, a.Timeout()), time.Millisecond)),
+		// The library waits for answers by this limit alone where it asks for metadata, whatever the context says.
+		kgo.RequestTimeoutOverhead(max(min(10*time.Second, a.Timeout()), 100*time.Millisecond)),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.UnknownTopicRetries(5),
 		kgo.DisableClientMetrics(),
@@ -186,11 +215,7 @@ func (a *App) Client(ctx context.Context, c *cobra.Command, opts ...kgo.Opt) (*k
 	}
 	if err := a.ping(ctx, addrs); err != nil {
 		cl.Close()
-		f := Failed(err, "no broker answers at %s (from %s)", strings.Join(addrs, ","), from)
-		if f.Code != CodeTimeout {
-			f.Code, f.Try = CodeUnreachable, "klamm dev   # or name another broker with -b HOST:PORT"
-		}
-		return nil, f
+		return nil, Failed(err, "no broker answers at %s (from %s)", strings.Join(addrs, ","), from)
 	}
 	return cl, nil
 }
@@ -225,7 +250,22 @@ func (a *App) AdminClient(c *cobra.Command, f func(context.Context, *kgo.Client,
 		return err
 	}
 	defer cl.Close()
-	return f(ctx, cl, a.AdminOf(cl))
+	return a.inTime(ctx, f(ctx, cl, a.AdminOf(cl)))
+}
+
+// inTime says of what failed because --timeout was over that it was that, in whichever words it came. The library
+// gives up a moment before ctx ends where it sees that nothing can come any more.
+func (a *App) inTime(ctx context.Context, err error) error {
+	const moment = 50 * time.Millisecond
+	if end, ok := ctx.Deadline(); err == nil || !ok || time.Until(end) > moment {
+		return err
+	}
+	f := Explain(err)
+	if f.Code == CodeTimeout || f.Code == CodeUnreachable {
+		f.Exit, f.Code, f.Try = ExitTimeout, CodeTimeout, tryTimeout
+		f.Why = fmt.Sprintf("no answer within %s from %s", DurationText(a.Timeout()), strings.Join(a.found.addrs, ","))
+	}
+	return f
 }
 
 // AdminOf is kadm over a client, with the timeouts of this App.

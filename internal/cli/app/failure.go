@@ -157,15 +157,21 @@ func Explain(err error) *Failure {
 			f.Code = CodeAuth
 		}
 		return f
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout(), errors.As(err, &dns) && dns.Timeout():
+		return &Failure{Exit: ExitTimeout, Code: CodeTimeout, What: "no answer in time", Why: lastLine(err), Try: tryTimeout}
 	case errors.As(err, &dns), errors.As(err, &op), errors.Is(err, kgo.ErrClientClosed):
 		return &Failure{Exit: ExitFailed, Code: CodeUnreachable, What: "no broker answers", Why: lastLine(err), Try: "klamm dev   # or name another broker with -b HOST:PORT"}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Failure{Exit: ExitTimeout, Code: CodeTimeout, What: "no answer in time", Why: lastLine(err), Try: "a longer --timeout, or another broker with -b HOST:PORT"}
 	case errors.Is(err, context.Canceled):
 		return &Failure{Exit: ExitFailed, Code: CodeStopped, What: "interrupted"}
 	}
+	if f := stranger(err); f != nil {
+		return f
+	}
 	return &Failure{Exit: ExitFailed, Code: CodeInput, What: strings.TrimSpace(lastLine(err))}
 }
+
+// tryTimeout is what to try when nothing came in time.
+const tryTimeout = "a longer --timeout, or another broker with -b HOST:PORT"
 
 // kafkaText is the protocol's name of an error and its sentence.
 func kafkaText(err error, k *kerr.Error) string {
