@@ -90,6 +90,41 @@ func TestEveryFormOfOutputHasTheSameNames(t *testing.T) {
 	}
 }
 
+// disk is a row of which people and programs read different things.
+type disk struct {
+	Dir   string `json:"dir"`
+	Bytes *int64 `json:"bytes"`
+	Kept  int64  `json:"kept_ms"`
+	Full  bool   `json:"full"`
+}
+
+func TestCSVIsForProgramsAsJSONIs(t *testing.T) {
+	n := int64(7737)
+	l := List[disk]{
+		Items: []disk{{"a,b", &n, 604800000, true}, {"", nil, -1, false}},
+		Columns: []Column[disk]{
+			{Name: "dir", Text: func(d disk) string { return OrDash(d.Dir) }},
+			{Name: "bytes", Text: func(d disk) string { return "7.7 kB" }},
+			{Name: "kept", JSON: "kept_ms", Text: func(d disk) string { return "7 d" }},
+			{Name: "full", Text: func(d disk) string { return "yes" }},
+			{Name: "only_here", Text: func(d disk) string { return "said" }},
+		},
+	}
+	var b bytes.Buffer
+	if err := PrintList(&App{Out: &b}, &Form{text: "csv"}, l); err != nil || b.String() != "dir,bytes,kept_ms,full,only_here\n\"a,b\",7737,604800000,true,said\n,,-1,false,said\n" {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+func TestATableDoesNotSteerTheTerminal(t *testing.T) {
+	var b bytes.Buffer
+	table := NewTable(&b)
+	table.Row("a\x1b[2Jb\u009bc", "d\te\nf", "ünïcode ✓")
+	if err := table.Flush(); err != nil || b.String() != "a\ufffd[2Jb\ufffdc  d e f  ünïcode ✓\n" {
+		t.Errorf("%v %q", err, b.String())
+	}
+}
+
 func TestOneThingAskedForIsOneThingInJSONAndNoListOfOne(t *testing.T) {
 	page := func(w io.Writer, f fruit) { fmt.Fprintln(w, "page of", f.Name) }
 	for _, c := range []struct {

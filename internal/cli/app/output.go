@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -67,8 +69,11 @@ type Column[T any] struct {
 	Name string
 	// Wide columns are left out of -o table.
 	Wide bool
-	// Text is the cell; people see it as it is.
+	// Text is the cell of a table.
 	Text func(T) string
+	// JSON is the name of the same thing in JSON, where that is not Name. CSV shows what JSON has there, under its
+	// name; it shows Text where JSON has nothing of that name, or a list or an object.
+	JSON string
 }
 
 // List is data of rows.
@@ -161,15 +166,23 @@ func print[T any](a *App, f *Form, l List[T], whole any) error {
 func printCSV[T any](w io.Writer, l List[T]) error {
 	cw := csv.NewWriter(w)
 	row := make([]string, len(l.Columns))
+	names := make([]string, len(l.Columns))
 	for i, col := range l.Columns {
-		row[i] = col.Name
+		names[i] = cmp.Or(col.JSON, col.Name)
 	}
-	if err := cw.Write(row); err != nil {
+	if err := cw.Write(names); err != nil {
 		return err
 	}
 	for _, it := range l.Items {
+		raw, err := fields(it)
+		if err != nil {
+			return err
+		}
 		for i, col := range l.Columns {
-			row[i] = col.Text(it)
+			v, ok := raw[names[i]]
+			if row[i], ok = scalar(v, ok); !ok {
+				row[i] = col.Text(it)
+			}
 		}
 		if err := cw.Write(row); err != nil {
 			return err
@@ -177,6 +190,31 @@ func printCSV[T any](w io.Writer, l List[T]) error {
 	}
 	cw.Flush()
 	return cw.Error()
+}
+
+// fields are the values that an item has in JSON, by name; none for an item that is no object.
+func fields(item any) (map[string]json.RawMessage, error) {
+	b, err := json.Marshal(item)
+	if err != nil || len(b) == 0 || b[0] != '{' {
+		return nil, err
+	}
+	var m map[string]json.RawMessage
+	return m, json.Unmarshal(b, &m)
+}
+
+// scalar is a value of JSON as CSV has it: a text as it is, null as nothing. ok is false for a list, an object and
+// what is not there.
+func scalar(v json.RawMessage, there bool) (text string, ok bool) {
+	switch {
+	case !there || len(v) == 0 || v[0] == '[' || v[0] == '{':
+		return "", false
+	case v[0] == '"':
+		err := json.Unmarshal(v, &text)
+		return text, err == nil
+	case string(v) == "null":
+		return "", true
+	}
+	return string(v), true
 }
 
 // PrintJSON writes v over several lines.
@@ -304,19 +342,28 @@ type Table struct{ w *tabwriter.Writer }
 // NewTable returns an empty Table that is written to w.
 func NewTable(w io.Writer) *Table { return &Table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)} }
 
-// Row adds a row. Tabs and newlines in a cell become spaces.
+// Row adds a row. Tabs and newlines in a cell become spaces, and every other control character a mark, as names
+// that others chose must not steer this terminal.
 func (t *Table) Row(cells ...string) {
 	for i, c := range cells {
 		if i > 0 {
 			_, _ = t.w.Write([]byte{'\t'})
 		}
-		_, _ = io.WriteString(t.w, flat.Replace(c))
+		_, _ = io.WriteString(t.w, strings.Map(visible, c))
 	}
 	_, _ = t.w.Write([]byte{'\n'})
 }
 
-// flat keeps a cell in its row.
-var flat = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ", "\v", " ", "\f", " ")
+// visible keeps a cell in its row, and what a terminal would obey out of it.
+func visible(r rune) rune {
+	switch {
+	case r >= '\t' && r <= '\r':
+		return ' '
+	case unicode.IsControl(r):
+		return unicode.ReplacementChar
+	}
+	return r
+}
 
 // Flush writes the table.
 func (t *Table) Flush() error { return t.w.Flush() }

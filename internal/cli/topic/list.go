@@ -133,7 +133,7 @@ func listOf(rows []row) app.List[row] {
 			{Name: "replicas", Text: func(t row) string { return numberText(int64(t.Replicas)) }},
 			{Name: "records", Wide: true, Text: func(t row) string { return maybeNumber(t.Records) }},
 			{Name: "bytes", Wide: true, Text: func(t row) string { return maybeNumber(t.Bytes) }},
-			{Name: "retention", Wide: true, Text: row.retention},
+			{Name: "retention", JSON: "retention_ms", Wide: true, Text: row.retention},
 			{Name: "topic_id", Wide: true, Text: func(t row) string { return t.TopicID }},
 			{Name: "internal", Wide: true, Text: func(t row) string { return fmt.Sprint(t.Internal) }},
 		},
