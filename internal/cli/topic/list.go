@@ -136,6 +136,12 @@ func listOf(rows []row) app.List[row] {
 			{Name: "retention", JSON: "retention_ms", Wide: true, Text: row.retention},
 			{Name: "topic_id", Wide: true, Text: func(t row) string { return t.TopicID }},
 			{Name: "internal", Wide: true, Text: func(t row) string { return fmt.Sprint(t.Internal) }},
+			{Name: "cleanup_policy", Wide: true, Text: func(t row) string {
+				if t.Policy == nil {
+					return "-"
+				}
+				return *t.Policy
+			}},
 		},
 	}
 }
