@@ -327,20 +327,26 @@ func (c configsRun) describeResources(kind string) error {
 			return nil
 		}
 	}
-	configs, err := describeConfigs(c.ctx, c.cl, resource(kind), names, true)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
+	head := func(name string) {
 		what := "Dynamic"
 		if c.has("all") {
 			what = "All"
 		}
-		if n == "" {
+		if name == "" {
 			c.printf("Default configs for %s in the cluster are:\n", kind)
 		} else {
-			c.printf("%s configs for %s %s are:\n", what, kind[:len(kind)-1], n)
+			c.printf("%s configs for %s %s are:\n", what, kind[:len(kind)-1], name)
 		}
+	}
+	configs, err := describeConfigs(c.ctx, c.cl, resource(kind), names, true)
+	if err != nil {
+		if len(names) > 0 {
+			head(names[0]) // Java's tool prints it before it asks
+		}
+		return err
+	}
+	for _, n := range names {
+		head(n)
 		for _, e := range configs[n] {
 			if !c.has("all") && !dynamic(kind, n, e.Source) {
 				continue
