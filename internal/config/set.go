@@ -76,6 +76,22 @@ func (s *Set) Lookup(scope Scope, name string) (*Key, bool) {
 	return k, k != nil
 }
 
+// LookupListener is Lookup for a key of the broker that may be for one listener alone, listener.name.NAME.KEY, or
+// for one SASL mechanism of it, listener.name.NAME.MECHANISM.KEY.
+func (s *Set) LookupListener(name string) (*Key, bool) {
+	rest, ok := strings.CutPrefix(name, "listener.name.")
+	if !ok {
+		return s.Lookup(Broker, name)
+	}
+	_, rest, _ = strings.Cut(rest, ".")
+	if k, ok := s.Lookup(Broker, rest); ok {
+		return k, true
+	}
+	_, rest, _ = strings.Cut(rest, ".")
+	k, ok := s.Lookup(Broker, rest)
+	return k, ok
+}
+
 // Keys returns the keys of scope, sorted by name. The slice must not be changed.
 func (s *Set) Keys(scope Scope) []*Key { return s.sorted[scope] }
 

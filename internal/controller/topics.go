@@ -28,7 +28,7 @@ func ValidateTopicName(name string) error {
 	case len(name) > MaxTopicName:
 		return code.Errorf(code.InvalidTopicException, "Topic name is invalid: it has %d characters; at most %d are allowed: '%s'", len(name), MaxTopicName, name)
 	}
-	for _, c := range []byte(name) {
+	for _, c := range name {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
 			return code.Errorf(code.InvalidTopicException, "Topic name is invalid: '%s' contains %q; allowed are ASCII letters and digits, '.', '_' and '-'.", name, c)
 		}

@@ -155,7 +155,10 @@ func (r *reader) check() {
 		if rest, ok := strings.CutPrefix(name, "listener.name."); ok {
 			_, name, _ = strings.Cut(rest, ".")
 		}
-		k, known := r.keys.Lookup(config.Broker, name)
+		k, known := r.keys.LookupListener(p.key)
+		if known {
+			name = k.Name
+		}
 		switch {
 		case known:
 			if p.value == "" && k.Null && (k.Kind == config.String || k.Kind == config.Class || k.Kind == config.Password) {

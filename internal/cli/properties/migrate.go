@@ -102,7 +102,11 @@ func migrate(a *app.App) *cobra.Command {
 			if !a.Quiet() {
 				t := app.NewTable(a.Err)
 				for _, c := range m.changes {
-					t.Row(fmt.Sprintf("%s:%d", args[0], c.Line), c.Key, c.Result, c.Text)
+					place := args[0]
+					if c.Line > 0 {
+						place += fmt.Sprintf(":%d", c.Line)
+					}
+					t.Row(place, c.Key, c.Result, app.OrDash(c.Text))
 				}
 				_ = t.Flush()
 			}
@@ -117,6 +121,7 @@ type migration struct {
 	file    string
 	keys    *config.Set
 	set     map[string]string // of the old file, by key
+	unheard bool              // listeners of the old file is refused, and so is what names one of them
 	written []string          // keys of the new one
 	out     bytes.Buffer
 	changes []change
@@ -133,6 +138,11 @@ func (m *migration) run(data []byte) error {
 	for _, p := range props {
 		m.set[p.Key] = p.Value
 		at[p.Line] = p
+	}
+	for _, p := range props {
+		if p.Key == "listeners" {
+			m.unheard = m.refused(p) != ""
+		}
 	}
 	fmt.Fprintf(&m.out, "# Made of %s by klamm config migrate.\n", m.file)
 	lines := strings.Split(strings.TrimSuffix(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)), "\n"), "\n")
@@ -230,11 +240,11 @@ func (m *migration) property(p node.Property, lines []string) {
 		comment("dropped", farewell(p.Key))
 		return
 	}
-	bare := p.Key
-	if rest, ok := strings.CutPrefix(bare, "listener.name."); ok {
-		_, bare, _ = strings.Cut(rest, ".")
+	if m.unheard && namesListeners(p.Key) {
+		comment("refused", "it names a listener, and listeners is refused")
+		return
 	}
-	k, known := m.keys.Lookup(config.Broker, bare)
+	k, known := m.keys.LookupListener(p.Key)
 	if known && k.Validate(p.Value) == nil && k.NoEffect != "" {
 		keep("kept", "it has no effect: "+k.NoEffect)
 		return
@@ -276,6 +286,11 @@ func (m *migration) refused(p node.Property) string {
 		}
 	}
 	return "" // it is about another key, which has its own line
+}
+
+// namesListeners says that a key means something only beside the listeners that it names.
+func namesListeners(key string) bool {
+	return slices.Contains([]string{"advertised.listeners", "inter.broker.listener.name", "controller.listener.names", "listener.security.protocol.map"}, key)
 }
 
 // brokerOnly says that the old node had its controller elsewhere.

@@ -66,6 +66,9 @@ func TestAMigratedFileIsOneThatANodeObeys(t *testing.T) {
 		{"what cannot be obeyed is never dropped in silence", "broker.id=1\nlog.dirs=/d\nlisteners=SASL_SSL://:9092\nnum.partitions=many\n", app.ExitPartly,
 			[]string{"#listeners=SASL_SSL://:9092", "#num.partitions=many"}, []string{"listeners=SASL_SSL://:9092"}, []string{"2 keys cannot be obeyed"}},
 		{"typing errors and keys of topics", "broker.id=1\nlog.dirs=/d\nnum.partitons=3\nretention.ms=5\n", 0, []string{"#num.partitons=3", "#retention.ms=5"}, nil, []string{"num.partitions meant", "klamm topic alter"}},
+		{"production with TLS and SASL", "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@k1:9093\nadvertised.listeners=SASL_SSL://k1:9092\nlisteners=SASL_SSL://:9092,CONTROLLER://:9093\ninter.broker.listener.name=SASL_SSL\ncontroller.listener.names=CONTROLLER\nlistener.security.protocol.map=CONTROLLER:SSL,SASL_SSL:SASL_SSL\nlistener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=x required;\nlistener.name.sasl_ssl.ssl.keystore.location=/k\nlog.dirs=/d\n", app.ExitPartly,
+			[]string{"#listeners=SASL_SSL://:9092,CONTROLLER://:9093", "#advertised.listeners=SASL_SSL://k1:9092", "#inter.broker.listener.name=SASL_SSL", "#controller.listener.names=CONTROLLER",
+				"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=x required;", "listener.name.sasl_ssl.ssl.keystore.location=/k"}, nil, []string{"there is no authentication yet", "listeners is refused", "5 keys cannot be obeyed"}},
 		{"nothing at all", "", 0, []string{"node.id=1", "log.dirs=/var/lib/klamm"}, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func ReadConfig(c *cobra.Command, s node.Source) (node.Config, error) {
 	if err != nil {
 		return node.Config{}, &app.Failure{
 			Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("the configuration in %s cannot be obeyed", s.File), Why: strings.TrimSpace(err.Error()),
-			Try: "klamm config explain KEY, or klamm config check " + s.File,
+			Try: "klamm config explain KEY",
 		}
 	}
 	return cfg, nil
