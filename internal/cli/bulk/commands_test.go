@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -411,5 +413,54 @@ func TestWhatIsWrittenOutOfOrderIsNotedUpToTheFirstThatIsNot(t *testing.T) {
 		if r.wrote(0, c.wrote); r.marks[0].next != c.next {
 			t.Errorf("after %d the next is %d, want %d", c.wrote, r.marks[0].next, c.next)
 		}
+	}
+}
+
+func TestAReplayGoesToTheClusterOfAProfile(t *testing.T) {
+	b, other := newBroker(t), newBroker(t)
+	b.topic(t, "a", 1, 10)
+	home := t.TempDir()
+	env := func(k string) string {
+		return map[string]string{"XDG_CONFIG_HOME": home, "HOME": home, "KLAMM_BROKERS": b.addr}[k]
+	}
+	if err := os.MkdirAll(filepath.Join(home, "klamm"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "klamm", "config.yaml"), []byte("version: 1\nprofiles:\n  far:\n    brokers: ["+other.addr+"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, text bytes.Buffer
+	a := &app.App{In: strings.NewReader(""), Out: &out, Err: &text, Env: env}
+	if exit := apptest.RunApp(t, a, build, "", "topic", "replay", "a", "copy", "--to-profile", "far"); exit != 0 {
+		t.Fatalf("exit %d: %s", exit, text.String())
+	}
+	if r := other.ok(t, "", "count", "copy", "-o", "name"); r.Out != "10\n" {
+		t.Errorf("copy has %s", r.Out)
+	}
+}
+
+func TestAPipeIsImportedAndAnInterruptionEndsIt(t *testing.T) {
+	b := newBroker(t)
+	b.topic(t, "a", 2, 100)
+	lines := b.ok(t, "", "export", "a").Out
+	r, w := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(w, lines)
+		_ = w.Close()
+	}()
+	a := &app.App{In: r, Out: io.Discard, Err: io.Discard, Env: func(string) string { return "" }}
+	if exit := apptest.RunApp(t, a, build, b.addr, "topic", "import", "piped"); exit != 0 || b.content(t, "piped") != b.content(t, "a") {
+		t.Errorf("exit %d, or other records", exit)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w = io.Pipe()
+	defer func() { _ = w.Close() }()
+	go func() {
+		_, _ = io.WriteString(w, lines)
+		cancel()
+	}()
+	i := &interruptible{ctx: ctx, r: r}
+	if n, err := io.Copy(io.Discard, i); !errors.Is(err, context.Canceled) || n > int64(len(lines)) {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

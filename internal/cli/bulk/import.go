@@ -142,6 +142,8 @@ func (i *importing) run(c *cobra.Command) error {
 		}
 		defer func() { _ = f.Close() }()
 		in, where = f, i.file
+	} else if !canSeek(in) {
+		in = &interruptible{ctx: ctx, r: in}
 	}
 	cl, err := a.Client(ctx, c, append(records.WriterOptions(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {

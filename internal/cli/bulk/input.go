@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -63,13 +64,21 @@ func (i *input) next() (*records.JSONRecord, error) {
 	return r, nil
 }
 
+// canSeek says that r can be read twice.
+func canSeek(r io.Reader) bool {
+	s, ok := r.(io.ReadSeeker)
+	if ok {
+		_, err := s.Seek(0, io.SeekCurrent)
+		ok = err == nil
+	}
+	return ok
+}
+
 // seekable is r as what can be read twice. What cannot, a pipe, is copied into a file without a name first;
 // remove takes that away.
 func seekable(r io.Reader) (s io.ReadSeeker, remove func(), err error) {
-	if s, ok := r.(io.ReadSeeker); ok {
-		if _, err := s.Seek(0, io.SeekCurrent); err == nil {
-			return s, func() {}, nil
-		}
+	if canSeek(r) {
+		return r.(io.ReadSeeker), func() {}, nil
 	}
 	f, err := os.CreateTemp("", "klamm-import-*")
 	if err != nil {
@@ -87,4 +96,44 @@ func seekable(r io.Reader) (s io.ReadSeeker, remove func(), err error) {
 		return nil, nil, err
 	}
 	return f, remove, nil
+}
+
+// interruptible is a reader that ends with ctx, also while r waits for somebody who writes. The read that waits
+// then goes on until the process ends.
+type interruptible struct {
+	ctx  context.Context
+	r    io.Reader
+	buf  []byte
+	left []byte
+	err  error
+	done chan struct{}
+}
+
+// Read is io.Reader.
+func (i *interruptible) Read(p []byte) (int, error) {
+	if len(i.left) == 0 {
+		if i.done == nil {
+			if i.buf == nil {
+				i.buf = make([]byte, 1<<20)
+			}
+			i.done = make(chan struct{})
+			go func() {
+				defer close(i.done)
+				var n int
+				n, i.err = i.r.Read(i.buf)
+				i.left = i.buf[:n]
+			}()
+		}
+		select {
+		case <-i.done:
+			i.done = nil
+		case <-i.ctx.Done():
+			return 0, i.ctx.Err()
+		}
+	}
+	n := copy(p, i.left)
+	if i.left = i.left[n:]; len(i.left) == 0 {
+		return n, i.err
+	}
+	return n, nil
 }

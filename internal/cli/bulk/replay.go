@@ -40,7 +40,8 @@ called again. After a crash the last second's records are written a second time;
 	f := c.Flags()
 	r := replaying{scan: scan{app: a, label: "copied"}}
 	span := f.String("range", "start:end", "the range to copy")
-	f.StringVarP(&r.toBrokers, "to-brokers", "", "", "brokers of the other cluster, host:port[,host:port]")
+	f.StringVar(&r.toBrokers, "to-brokers", "", "brokers of the other cluster, host:port[,host:port]")
+	f.StringVar(&r.toProfile, "to-profile", "", "the profile of the other cluster (klamm profile list)")
 	f.StringVar(&r.grep, "grep", "", "only records that have this text in key, value or headers")
 	f.StringVar(&r.cel, "cel", "", "only records for which this expression of CEL is true")
 	f.StringVar(&r.rate, "rate", "", "at most so many records a second: 100, 100/s")
@@ -75,7 +76,7 @@ called again. After a crash the last second's records are written a second time;
 // replaying is one run of replay.
 type replaying struct {
 	scan                       scan
-	to, toBrokers              string
+	to, toBrokers, toProfile   string
 	grep, cel, rate, state     string
 	perSec                     float64
 	match                      *matcher
@@ -117,8 +118,8 @@ func (r *replaying) run(c *cobra.Command) error {
 	}
 	defer cl.Close()
 	other := a
-	if r.toBrokers != "" {
-		other = a.Other(r.toBrokers)
+	if r.toBrokers != "" || r.toProfile != "" {
+		other = a.Other(r.toBrokers, r.toProfile)
 	}
 	to, err := other.Client(ctx, c, append(records.WriterOptions(), records.FixedPartitioner())...)
 	if err != nil {

@@ -1,7 +1,11 @@
 package records
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,5 +156,57 @@ func TestWhatATerminalWouldObeyIsShown(t *testing.T) {
 	want := "{\n  \"topic\": \"t\",\n  \"partition\": 0,\n  \"offset\": 0,\n  \"timestamp\": \"1970-01-01T00:00:00.000Z\",\n  \"key\": null,\n  \"value\": {\n    \"a\": 1\n  }\n}\n"
 	if got := string(form.Append(nil, r)); got != want {
 		t.Errorf("%s", got)
+	}
+}
+
+// start runs a command until ctx ends, and returns its exit code and what it said.
+func start(ctx context.Context, in io.Reader, out io.Writer, addr string, args ...string) <-chan string {
+	ended := make(chan string, 1)
+	go func() {
+		var text bytes.Buffer
+		a := &app.App{In: in, Out: out, Err: &text, Env: func(string) string { return "" }}
+		root := &cobra.Command{Use: "klamm", SilenceErrors: true, SilenceUsage: true}
+		a.Flags(root)
+		root.AddCommand(build(a)...)
+		root.SetArgs(append(args, "-b", addr))
+		if err := root.ExecuteContext(ctx); err != nil {
+			app.Explain(err).Print(&text)
+		}
+		ended <- text.String()
+	}()
+	return ended
+}
+
+func TestWhatWasReadIsWrittenAndPrintedWhenAPersonStopsIt(t *testing.T) {
+	c := newCluster(t)
+	c.topic(t, "a", 1, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	shown, out := io.Pipe()
+	tail := start(ctx, strings.NewReader(""), out, c.addr, "consume", "a", "-o", "start")
+	context.AfterFunc(ctx, func() { _ = out.Close() })
+	in, typed := io.Pipe()
+	producer, stop := context.WithCancel(t.Context())
+	produce := start(producer, in, io.Discard, c.addr, "produce", "a", "--linger", "30s")
+	for i := range 3 {
+		fmt.Fprintf(typed, "line %d\n", i)
+	}
+	// The fourth line being taken says that the three before are read; nothing is flushed by itself that soon.
+	fmt.Fprintln(typed, "line 3")
+	fmt.Fprintln(typed, "line 4")
+	stop()
+	_ = typed.Close()
+	if text := <-produce; !strings.Contains(text, " records (") || !strings.Contains(text, "written to a") {
+		t.Errorf("produce said %s", text)
+	}
+	lines := bufio.NewScanner(shown)
+	for i := range 3 {
+		if !lines.Scan() || lines.Text() != fmt.Sprintf("line %d", i) {
+			t.Fatalf("line %d is %q", i, lines.Text())
+		}
+	}
+	cancel()
+	if text := <-tail; !strings.Contains(text, "records (") || strings.Contains(text, "error") {
+		t.Errorf("consume said %s", text)
 	}
 }

@@ -445,36 +445,53 @@ func (p *producing) announce(ctx context.Context) {
 // returns the error of the input.
 func (p *producing) write(ctx context.Context, w *Writer, began time.Time) error {
 	stop := make(chan struct{})
-	defer close(stop)
 	items := p.items(stop)
-	// What was read is written, also after Ctrl-C; --timeout bounds each record.
-	interrupted := ctx.Done()
 	var in error
-loop:
-	for w.Err() == nil {
+	interrupted := false
+	for in == nil && w.Err() == nil && !interrupted {
 		select {
-		case <-interrupted:
-			break loop
 		case it, ok := <-items:
 			if !ok {
-				break loop
+				close(stop)
+				w.Flush()
+				return nil
 			}
-			if in = it.err; in != nil {
-				break loop
+			in = p.one(ctx, w, it, began)
+		case <-ctx.Done():
+			interrupted = true
+		}
+	}
+	// What was read is written, also after Ctrl-C.
+	close(stop)
+	for interrupted && in == nil && w.Err() == nil {
+		select {
+		case it, ok := <-items:
+			if !ok {
+				interrupted = false
+				break
 			}
-			p.read++
-			var r *kgo.Record
-			if r, in = p.prepare(it.r); in != nil {
-				break loop
-			}
-			if !Pace(ctx, began, p.read-1, p.perSec) {
-				break loop
-			}
-			w.Write(r, nil)
+			in = p.one(ctx, w, it, began)
+		default:
+			interrupted = false
 		}
 	}
 	w.Flush()
 	return in
+}
+
+// one writes one record of the input, or returns why the input ended.
+func (p *producing) one(ctx context.Context, w *Writer, it item, began time.Time) error {
+	if it.err != nil {
+		return it.err
+	}
+	p.read++
+	r, err := p.prepare(it.r)
+	if err != nil {
+		return err
+	}
+	Pace(ctx, began, p.read-1, p.perSec)
+	w.Write(r, nil)
+	return nil
 }
 
 // written says how much it was, and how fast where that means something.

@@ -23,8 +23,10 @@ const (
 	// is larger comes whole nevertheless.
 	fetchBytes     = 16 << 20
 	partitionBytes = 2 << 20
-	// ahead is how many partitions' shares of answers may wait to be handed over.
-	ahead = 32
+	// chunkBytes is from where on a partition's share is cut, behind a batch, and ahead how many chunks may wait
+	// to be handed over: unpacked they may be a hundred times as large.
+	chunkBytes = 256 << 10
+	ahead      = 16
 	// fetchWait is how long a broker waits for something new; when all spans have an end, it is only asked
 	// whether there is something.
 	fetchWait, fetchWaitClosed = 500 * time.Millisecond, 50 * time.Millisecond
@@ -458,15 +460,10 @@ func (l *lane) part(ctx context.Context, c *cursor, p *kmsg.FetchResponseTopicPa
 	c.since = time.Time{}
 	next := afterBatches(p.RecordBatches)
 	if next > c.position {
-		ch := &chunk{topic: c.topic, from: max(c.position, c.from), end: c.end, raw: *p, ready: make(chan struct{})}
-		c.position = next
-		for _, to := range []chan *chunk{l.r.work, l.r.chunks} {
-			select {
-			case to <- ch:
-			case <-ctx.Done():
-				return true
-			}
+		if !l.send(ctx, c, p) {
+			return true
 		}
+		c.position = next
 	}
 	limit := p.HighWatermark
 	if l.r.o.Committed && p.LastStableOffset >= 0 {
@@ -478,6 +475,44 @@ func (l *lane) part(ctx context.Context, c *cursor, p *kmsg.FetchResponseTopicPa
 		return true
 	}
 	return false
+}
+
+// send sends a partition's share on its way in chunks, and says whether ctx went on that long.
+func (l *lane) send(ctx context.Context, c *cursor, p *kmsg.FetchResponseTopicPartition) bool {
+	for rest := p.RecordBatches; len(rest) > 0; {
+		n := len(rest)
+		// Which batches were aborted is told for the whole answer, and is known only by who reads it from its beginning.
+		if len(p.AbortedTransactions) == 0 {
+			n = wholeBatches(rest, chunkBytes)
+		}
+		ch := &chunk{topic: c.topic, from: max(c.position, c.from), end: c.end, raw: *p, ready: make(chan struct{})}
+		ch.raw.RecordBatches, rest = rest[:n:n], rest[n:]
+		for _, to := range []chan *chunk{l.r.work, l.r.chunks} {
+			select {
+			case to <- ch:
+			case <-ctx.Done():
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// wholeBatches is the length of the first batches of b that together have at least enough bytes, and of all of b
+// when there are none.
+func wholeBatches(b []byte, enough int) int {
+	n := 0
+	for n < enough && len(b)-n >= 17 {
+		size := int64(binary.BigEndian.Uint32(b[n+8:])) + 12
+		if size < 17 || size > int64(len(b)-n) {
+			return len(b)
+		}
+		n += int(size)
+	}
+	if n < enough {
+		return len(b)
+	}
+	return n
 }
 
 // outOfRange moves a cursor whose records were deleted to the first that is there.

@@ -297,5 +297,10 @@ func FuzzTheOffsetBehindBatchesIsFoundInAnyBytes(f *testing.F) {
 		if next := afterBatches(b); next > 0 && len(b) < 17 {
 			t.Errorf("%d of %d bytes", next, len(b))
 		}
+		for _, enough := range []int{1, 100, 1 << 20} {
+			if n := wholeBatches(b, enough); n > len(b) || n <= 0 && len(b) > 0 {
+				t.Errorf("%d of %d bytes", n, len(b))
+			}
+		}
 	})
 }
