@@ -52,7 +52,7 @@ func Run(ctx context.Context, a *app.App, args []string) int {
 			args = append([]string{other}, args...)
 		}
 	}
-	root.SetArgs(args)
+	root.SetArgs(app.Plural(root, args))
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)

@@ -274,3 +274,16 @@ func TestKafkasNamesOfTheProgramAreItsTools(t *testing.T) {
 		}
 	}
 }
+
+// TestThePluralOfANounLists asks for each noun that has one, with flags before and behind it.
+func TestThePluralOfANounLists(t *testing.T) {
+	root := Root(apptest.Discard())
+	for in, want := range map[string]string{
+		"topics": "topics list", "topics -o json": "topics list -o json", "-q groups --timeout 1s": "-q groups list --timeout 1s", "-b x:1 topics": "-b x:1 topics list",
+		"topics describe a": "topics describe a", "topic": "topic", "topics --help": "topics list --help", "produce topics": "produce topics", "topics lst": "topics lst", "": "",
+	} {
+		if got := strings.Join(app.Plural(root, strings.Fields(in)), " "); got != want {
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
+	}
+}

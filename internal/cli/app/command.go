@@ -1,27 +1,36 @@
 package app
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
-// Noun builds a command that only holds others. plural is a second name, which lists when it stands alone;
-// empty for none.
+// Noun builds a command that only holds others. plural is a second name, which lists when it stands alone or
+// before flags; empty for none.
 func Noun(use, plural, short, example string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ArbitraryArgs}
+	c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.ArbitraryArgs, RunE: OnlySubcommands}
 	if plural != "" {
 		c.Aliases = []string{plural}
 	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 && plural != "" && c.CalledAs() == plural {
-			if list, _, err := c.Find([]string{"list"}); err == nil && list != c {
-				list.SetContext(c.Context())
-				return list.RunE(list, nil)
-			}
-		}
-		return OnlySubcommands(c, args)
-	}
 	c.AddCommand(verbs...)
 	return c
+}
+
+// Plural puts the verb list behind the plural of a noun that stands alone or before flags: klamm topics -o json is
+// klamm topic list -o json.
+func Plural(root *cobra.Command, args []string) []string {
+	noun, _, err := root.Find(args)
+	if err != nil {
+		return args
+	}
+	for i, word := range args {
+		if noun.HasAlias(word) && (i+1 == len(args) || strings.HasPrefix(args[i+1], "-")) {
+			return slices.Insert(slices.Clone(args), i+1, "list")
+		}
+	}
+	return args
 }
 
 // OnlySubcommands shows the help of a command that does nothing alone, and refuses a word it does not know.
