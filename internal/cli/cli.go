@@ -84,6 +84,7 @@ func Root(a *app.App) *cobra.Command {
 	a.Flags(root)
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(func(c *cobra.Command) error { help(c, nil); return nil })
+	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run"}, &cobra.Group{ID: "data", Title: "Data"}, &cobra.Group{ID: "operate", Title: "Operate"}, &cobra.Group{ID: "tools", Title: "Tools"}, &cobra.Group{ID: "compat", Title: "Kafka's own names"})
 	add := func(group string, cmds ...*cobra.Command) {
@@ -117,13 +118,4 @@ func Root(a *app.App) *cobra.Command {
 	add("tools", version(a))
 	add("compat", kafka.Commands(a)...)
 	return root
-}
-
-// flagError refuses a flag, with the name that was perhaps meant.
-func flagError(c *cobra.Command, err error) error {
-	f := app.Usage(c, "%s", err)
-	if near := nearestFlag(c, err); near != "" {
-		f.Why = "did you mean " + near + "?"
-	}
-	return f
 }

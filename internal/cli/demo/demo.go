@@ -10,12 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -151,17 +149,7 @@ func (d *demo) start(ctx context.Context) (n *node.Node, ended chan error, err e
 
 // notStarted says why there is no broker, and who has its port.
 func (d *demo) notStarted(err error) error {
-	f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeStart, What: "the demo could not start", Why: err.Error(), Try: "klamm demo shop --listen localhost:19092"}
-	var op *net.OpError
-	if errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE) {
-		if tcp, ok := op.Addr.(*net.TCPAddr); ok {
-			f.What = fmt.Sprintf("port %d is taken", tcp.Port)
-			if who := app.PortHolder(tcp.Port); who != "" {
-				f.What += " by " + who
-			}
-		}
-	}
-	return f
+	return app.StartFailure(err, "the demo", "klamm demo shop --listen "+app.OtherPort(d.listen), "klamm demo shop --help")
 }
 
 // client connects to the shop.

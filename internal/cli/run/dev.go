@@ -3,7 +3,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,7 +62,12 @@ func Dev(a *app.App) *cobra.Command {
 		}
 		forget := func() {}
 		defer func() { forget() }()
-		return runNode(c.Context(), cfg, host, slog.New(logs), "klamm dev --listen localhost:19092", func(i node.Info) {
+		if d.interactive {
+			for _, w := range cfg.Warnings {
+				a.Say("warning: %s", w)
+			}
+		}
+		return runNode(c.Context(), cfg, host, slog.New(logs), d.elsewhere(f.Changed("data-dir")), "klamm dev --data-dir ANOTHER", func(i node.Info) {
 			addr := clientAddr(d.listen, i.Addr)
 			forget = a.Announce(addr, d.dir)
 			if d.interactive && !a.Quiet() {
@@ -81,6 +85,18 @@ type dev struct {
 	admin       string // address of the admin listener, or ""
 	ephemeral   bool
 	interactive bool // a person reads along
+}
+
+// elsewhere is the same command at another port. said says that --data-dir was given.
+func (d *dev) elsewhere(said bool) string {
+	line := "klamm dev"
+	switch {
+	case d.ephemeral:
+		line += " --ephemeral"
+	case said:
+		line += " --data-dir " + d.dir
+	}
+	return line + " --listen " + app.OtherPort(d.listen)
 }
 
 // logs is where the node's logs go: to a file beside the data when a person reads along, as JSON to standard
@@ -162,20 +178,21 @@ func parseLevel(c *cobra.Command, s string) (slog.Level, error) {
 	return l, nil
 }
 
-// runNode runs a node until ctx ends. other is the command to try when a port is taken. ready is called once clients are served.
-func runNode(ctx context.Context, cfg node.Config, host node.Host, log *slog.Logger, other string, ready func(node.Info)) error {
+// runNode runs a node until ctx ends. otherPort is the command to try when a port is taken, and otherwise what to try
+// when it does not start for another reason. ready is called once clients are served.
+func runNode(ctx context.Context, cfg node.Config, host node.Host, log *slog.Logger, otherPort, otherwise string, ready func(node.Info)) error {
 	began := time.Now()
 	tuneRuntime()
 	n, err := node.New(cfg, host, log, newRegistry())
 	if err != nil {
-		return startFailure(err, other)
+		return app.StartFailure(err, "the node", otherPort, otherwise)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	select {
 	case err := <-ended:
 		if err != nil {
-			return startFailure(err, other)
+			return app.StartFailure(err, "the node", otherPort, otherwise)
 		}
 		return nil
 	case <-n.Ready():
@@ -186,24 +203,8 @@ func runNode(ctx context.Context, cfg node.Config, host node.Host, log *slog.Log
 	ready(i)
 	if err := <-ended; err != nil {
 		log.Error("stopped by an error", "event", "stopped", "err", err)
-		return &app.Failure{Exit: app.ExitFailed, Code: app.CodeStopped, What: "the node stopped by an error", Why: err.Error()}
+		return &app.Failure{Exit: app.ExitFailed, Code: app.CodeStopped, What: "the node stopped by an error", Why: err.Error(), Try: "klamm doctor, and what its log says before"}
 	}
 	log.Info("stopped", "event", "stopped")
 	return nil
-}
-
-// startFailure says why a node did not start, and who has its port.
-func startFailure(err error, other string) error {
-	f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeStart, What: "the node could not start", Why: err.Error()}
-	var op *net.OpError
-	if errors.As(err, &op) && addrInUse(err) {
-		f.What, f.Try = "an address is taken", other
-		if tcp, ok := op.Addr.(*net.TCPAddr); ok {
-			f.What = fmt.Sprintf("port %d is taken", tcp.Port)
-			if who := app.PortHolder(tcp.Port); who != "" {
-				f.What += " by " + who
-			}
-		}
-	}
-	return f
 }

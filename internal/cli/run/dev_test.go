@@ -2,6 +2,8 @@ package run
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -54,8 +56,17 @@ func TestATakenPortNamesItsHolder(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = net.Listen("tcp", l.Addr().String())
-	f := app.Explain(startFailure(err, "klamm dev --listen localhost:19092"))
-	if !strings.Contains(f.What, "is taken") || !strings.Contains(f.Try, "--listen") {
+	wrapped := fmt.Errorf("listener PLAINTEXT cannot listen: port is taken by process 1; stop it: %w", err)
+	d := dev{listen: "localhost:19092", dir: "x"}
+	f := app.StartFailure(wrapped, "the node", d.elsewhere(true), "klamm dev --data-dir ANOTHER")
+	if !strings.Contains(f.What, "is taken") || f.Try != "klamm dev --data-dir x --listen localhost:29092" || strings.Contains(f.Why, "stop it") {
+		t.Errorf("%+v", f)
+	}
+	if d := (&dev{listen: "localhost:9092", ephemeral: true}); d.elsewhere(false) != "klamm dev --ephemeral --listen localhost:19092" {
+		t.Error(d.elsewhere(false))
+	}
+	f = app.StartFailure(errors.New("mkdir x: permission denied"), "the node", "", "klamm dev --data-dir ANOTHER")
+	if f.What != "the node could not start" || f.Try != "klamm dev --data-dir ANOTHER" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -1,10 +1,8 @@
 package run
 
 import (
-	"errors"
 	"os"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,6 +25,3 @@ func newRegistry() *prometheus.Registry {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return reg
 }
-
-// addrInUse says that err is of an address that another process listens at.
-func addrInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -37,7 +37,7 @@ func Server(a *app.App) *cobra.Command {
 		if app.IsTerminal(a.Err) {
 			h = slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: lvl})
 		}
-		return runNode(c.Context(), cfg, node.OSHost(), slog.New(h), "another port in listeners", func(node.Info) {})
+		return runNode(c.Context(), cfg, node.OSHost(), slog.New(h), "another port in listeners", "klamm config check "+*file+", and klamm doctor", func(node.Info) {})
 	}
 	return c
 }
