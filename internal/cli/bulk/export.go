@@ -83,6 +83,7 @@ type exporting struct {
 // run exports.
 func (e *exporting) run(c *cobra.Command) error {
 	a, ctx := e.scan.app, c.Context()
+	e.scan.prints = e.file == ""
 	cl, err := a.Client(ctx, c)
 	if err != nil {
 		return err

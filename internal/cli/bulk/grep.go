@@ -64,7 +64,7 @@ func grep(a *app.App) *cobra.Command {
 		if *limit < 0 {
 			return app.Usage(c, "-n %d: must be 1 or more", *limit)
 		}
-		s := scan{app: a, topics: args[:1], partitions: *partitions, isolation: isolation, label: "searched"}
+		s := scan{app: a, topics: args[:1], partitions: *partitions, isolation: isolation, label: "searched", prints: !*count}
 		if s.span, err = records.ParseRange(*from, a.Time()); err != nil {
 			return app.Usage(c, "-o %s: %s", *from, err)
 		}

@@ -83,6 +83,7 @@ type importing struct {
 	adm    *kadm.Client
 	detail kadm.TopicDetail
 	size   int32 // partitions of the topic
+	total  int64 // records of the input, 0 when that is not known
 	route  router
 	begun  began
 	skip   map[int32]int64       // how many of each partition are written already
@@ -240,6 +241,7 @@ func (i *importing) survey(ctx context.Context, r io.Reader, where string, there
 	case there:
 		size = i.size
 	}
+	i.total = in.read
 	if i.size = size; !*i.dry {
 		return nil
 	}
@@ -465,7 +467,7 @@ func (i *importing) write(ctx context.Context, r io.Reader, where string) error 
 	if err != nil {
 		return app.Input(err, "%s is no export", where)
 	}
-	bar := a.Progress("imported", 0)
+	bar := a.Progress("imported", i.total)
 	start := time.Now()
 	w := records.NewWriter(ctx, a, i.cl, bar)
 	var fail error

@@ -19,6 +19,7 @@ type scan struct {
 	span       records.Range
 	isolation  string
 	label      string
+	prints     bool // records to standard output, while it reads
 
 	read, bytes int64 // when run is done
 }
@@ -60,6 +61,9 @@ func (s *scan) resolve(ctx context.Context, c *cobra.Command, cl *kgo.Client, o 
 // spans reads spans. An interruption is a failure, as what was found is not all there is.
 func (s *scan) spans(ctx context.Context, cl *kgo.Client, spans []records.Span, o records.ReadOptions, each func(*kgo.Record) error) error {
 	bar := s.app.Progress(s.label, records.Total(spans))
+	if s.prints && s.app.Pretty() {
+		bar.Hide()
+	}
 	o.Progress, o.Note = bar, s.app.Say
 	err := records.Read(ctx, s.app, cl, spans, o, each)
 	s.read, s.bytes, _ = bar.Done()

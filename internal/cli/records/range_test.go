@@ -1,8 +1,14 @@
 package records
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/klamm/klamm/internal/cli/app"
 )
 
 // at resolves a range for a partition that has the offsets 100 to 199, in which every time lookup gives from and to.
@@ -95,4 +101,34 @@ func FuzzRangesNeverLeaveThePartition(f *testing.F) {
 			t.Errorf("%q is %d to %d of 100 to 200", text, s.Start, s.End)
 		}
 	})
+}
+
+func TestARangeWaitsUntilEveryPartitionTellsItsOffsets(t *testing.T) {
+	spans := []Span{{Topic: "a"}, {Topic: "a", Partition: 1}}
+	answers := []kadm.ListedOffsets{
+		{"a": {0: {Offset: 5}}}, // the broker of the other one is away
+		{"a": {0: {Offset: 5}, 1: {Err: kerr.NotLeaderForPartition}}},
+		{"a": {0: {Offset: 6}, 1: {Offset: 7}}},
+	}
+	list := func(context.Context, ...string) (kadm.ListedOffsets, error) {
+		l := answers[0]
+		if len(answers) > 1 {
+			answers = answers[1:]
+		}
+		return l, nil
+	}
+	got, err := everywhere(t.Context(), []string{"a"}, spans, list, "no offsets")
+	if o, ok := got.Lookup("a", 1); err != nil || !ok || o.Offset != 7 {
+		t.Errorf("%v, %v", got, err)
+	}
+	answers = []kadm.ListedOffsets{{"a": {0: {Offset: 5}}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if got, err = everywhere(ctx, []string{"a"}, spans, list, "no offsets"); err == nil {
+		t.Errorf("a partition is missing: %v", got)
+	}
+	answers = []kadm.ListedOffsets{{"a": {0: {Offset: 5}, 1: {Err: kerr.TopicAuthorizationFailed}}}}
+	if _, err = everywhere(t.Context(), []string{"a"}, spans, list, "no offsets"); err == nil || app.Explain(err).Code != app.CodeAuth {
+		t.Errorf("%v", err)
+	}
 }
