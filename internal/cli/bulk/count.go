@@ -61,7 +61,8 @@ func count(a *app.App) *cobra.Command {
 	by := f.String("by", "topic", "count for each topic, partition, hour or key")
 	span := f.String("range", "start:end", "the range to count")
 	top := f.IntP("num", "n", 0, "print so many rows, those with the most records first")
-	partitions := f.Int32SliceP("partitions", "p", nil, "these partitions alone: 0,1")
+	partitions := new([]int32)
+	records.PartitionsFlag(c, partitions, "the partitions of these `numbers` alone: 0,1")
 	var isolation string
 	records.IsolationFlag(c, &isolation, "read_uncommitted")
 	_ = c.RegisterFlagCompletionFunc("by", app.CompleteValues("topic", "partition", "hour", "key"))

@@ -35,7 +35,7 @@ func export(a *app.App) *cobra.Command {
 	f.BoolVar(&e.binary, "binary", false, "the binary form")
 	f.StringVar(&e.file, "file", "", "write this file and not standard output")
 	f.BoolVar(&e.resume, "resume", false, "go on in --file where it stops")
-	f.Int32SliceVarP(&e.scan.partitions, "partitions", "p", nil, "these partitions alone: 0,1")
+	records.PartitionsFlag(c, &e.scan.partitions, "the partitions of these `numbers` alone: 0,1")
 	records.IsolationFlag(c, &e.scan.isolation, "read_committed")
 	flags := records.NewFormFlags(c, "json")
 	c.ValidArgsFunction = app.CompleteOnce(a.CompleteTopics())

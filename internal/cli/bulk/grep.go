@@ -35,7 +35,8 @@ func grep(a *app.App) *cobra.Command {
 	from := f.StringP("offset", "o", "start:end", "the range to look in")
 	count := f.BoolP("count", "c", false, "print how many there are, and nothing else")
 	limit := f.Int64P("num", "n", 0, "stop after so many")
-	partitions := f.Int32SliceP("partitions", "p", nil, "these partitions alone: 0,1")
+	partitions := new([]int32)
+	records.PartitionsFlag(c, partitions, "the partitions of these `numbers` alone: 0,1")
 	var isolation string
 	records.IsolationFlag(c, &isolation, "read_uncommitted")
 	var m matchFlags

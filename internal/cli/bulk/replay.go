@@ -46,7 +46,7 @@ called again. After a crash the last second's records are written a second time;
 	f.StringVar(&r.cel, "cel", "", "only records for which this expression of CEL is true")
 	f.StringVar(&r.rate, "rate", "", "at most so many records a second: 100, 100/s")
 	f.StringVar(&r.state, "state", "", "note in this file how far it came, and go on there")
-	f.Int32SliceVarP(&r.scan.partitions, "partitions", "p", nil, "copy these partitions alone: 0,1")
+	records.PartitionsFlag(c, &r.scan.partitions, "copy the partitions of these `numbers` alone: 0,1")
 	records.IsolationFlag(c, &r.scan.isolation, "read_committed")
 	r.dry = app.DryRunFlag(c)
 	c.ValidArgsFunction = a.CompleteTopics()

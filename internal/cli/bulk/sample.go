@@ -29,7 +29,8 @@ func sample(a *app.App) *cobra.Command {
 	from := f.StringP("offset", "o", "start:end", "the range to choose from")
 	n := f.IntP("num", "n", 10, "how many")
 	seed := f.Uint64("seed", 0, "choose the same ones again, as long as the topic stays as it is")
-	partitions := f.Int32SliceP("partitions", "p", nil, "these partitions alone: 0,1")
+	partitions := new([]int32)
+	records.PartitionsFlag(c, partitions, "the partitions of these `numbers` alone: 0,1")
 	flags := records.NewFormFlags(c, placed)
 	c.ValidArgsFunction = app.CompleteOnce(a.CompleteTopics())
 	c.RunE = func(c *cobra.Command, args []string) error {

@@ -122,9 +122,15 @@ type consuming struct {
 
 // flags are those that consume and tail share.
 func (o *consuming) flags(c *cobra.Command) {
-	c.Flags().Int32SliceVarP(&o.partitions, "partitions", "p", nil, "these partitions alone: 0,1")
+	PartitionsFlag(c, &o.partitions, "the partitions of these `numbers` alone: 0,1")
 	c.Flags().BoolVar(&o.regex, "regex", false, "TOPIC is a regular expression; topics that come later count too")
 	IsolationFlag(c, &o.isolation, "read_uncommitted")
+}
+
+// PartitionsFlag gives a command -p, numbers of partitions.
+func PartitionsFlag(c *cobra.Command, v *[]int32, usage string) {
+	c.Flags().Int32SliceVarP(v, "partitions", "p", nil, usage)
+	c.Flags().Lookup("partitions").DefValue = ""
 }
 
 // IsolationFlag gives a command --isolation, with a default of Kafka's words. Committed reads it.
