@@ -53,10 +53,11 @@ func Run(ctx context.Context, a *app.App, args []string) int {
 		}
 	}
 	root.SetArgs(app.Plural(root, args))
+	done := a.KeepWatch()
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	err := root.ExecuteContext(ctx)
+	err := done(root.ExecuteContext(ctx))
 	if err == nil {
 		return app.ExitOK
 	}

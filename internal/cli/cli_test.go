@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -128,5 +129,19 @@ func TestServerRefusesAFileThatItCannotObey(t *testing.T) {
 	}
 	if exit, _, text = klamm(t, "", "server", "--config", file+".not"); exit != app.ExitNotFound || !strings.Contains(text, "there is no file") {
 		t.Errorf("exit %d: %s", exit, text)
+	}
+}
+
+// full takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestOutputThatIsLostIsAFailure(t *testing.T) {
+	for _, line := range []string{"version", "version -o name", "version -o schema", "version -o json", "config explain retention.ms", "generate alerts", "completion bash", "--help", "topic"} {
+		var text bytes.Buffer
+		if exit := Main(t.Context(), append([]string{"klamm"}, strings.Fields(line)...), strings.NewReader(""), full{}, &text); exit != app.ExitFailed || !strings.Contains(text.String(), "the output could not be written\n  why: no space left") {
+			t.Errorf("klamm %s: exit %d, %s", line, exit, text.String())
+		}
 	}
 }

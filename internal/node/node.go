@@ -85,6 +85,8 @@ type Info struct {
 	Bytes  int64
 	// Addr is the first client listener's address, host:port with the port that was bound.
 	Addr string
+	// Admin is the admin listener's address, or "" when there is none.
+	Admin string
 	// Free is how many bytes are free where the first log directory is.
 	Free int64
 	// ReadyIn is how long the start took.
@@ -385,6 +387,9 @@ func (n *Node) describe() {
 		n.info.Bytes += p.Log().Size()
 	}
 	_, n.info.Free = n.dirs[0].Usage()
+	if n.admin != nil {
+		n.info.Admin = n.admin.listener.Addr().String()
+	}
 	for _, l := range n.cfg.Listeners {
 		if !l.Controller {
 			n.info.Addr = n.server.Addr(l.Name).String()

@@ -81,6 +81,9 @@ func (r *reader) load() error {
 		return err
 	}
 	for _, p := range props {
+		if before, twice := r.values[p.key]; twice && before.value != p.value {
+			r.warn("%s:%d: %s was set in line %d too; this one counts", r.source.File, p.line, p.key, before.line)
+		}
 		r.values[p.key] = p
 	}
 	r.environment()

@@ -87,7 +87,7 @@ func TestKafkasSampleFileIsAccepted(t *testing.T) {
 	if cfg.Advertised["PLAINTEXT"] != (Endpoint{"localhost", 9092}) {
 		t.Errorf("advertised %v", cfg.Advertised)
 	}
-	if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "PLAINTEXT, CONTROLLER") {
+	if len(cfg.Warnings) != 2 || !strings.Contains(cfg.Warnings[0], "num.partitions was set in line") || !strings.Contains(cfg.Warnings[1], "PLAINTEXT, CONTROLLER") {
 		t.Errorf("warnings %q", cfg.Warnings)
 	}
 	for _, k := range []string{"num.network.threads", "num.io.threads", "transaction.state.log.min.isr"} {
@@ -220,5 +220,12 @@ func TestDevIsForThisMachineAlone(t *testing.T) {
 		if _, err := Dev("d", listen, nil); err == nil || !strings.Contains(err.Error(), "--listen "+listen) {
 			t.Errorf("%s: %v", listen, err)
 		}
+	}
+}
+
+func TestAKeyThatIsSetTwiceIsWarnedOf(t *testing.T) {
+	cfg, err := Read(Source{File: "f", Data: []byte("process.roles=broker,controller\nnode.id=1\nlog.dirs=/d\nlisteners=PLAINTEXT://localhost:9092\nnum.partitions=1\nnum.partitions=2\nnode.id=1\n")})
+	if err != nil || cfg.Static["num.partitions"] != "2" || !slices.Equal(cfg.Warnings, []string{"f:6: num.partitions was set in line 5 too; this one counts"}) {
+		t.Errorf("%v %q", err, cfg.Warnings)
 	}
 }

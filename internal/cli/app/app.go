@@ -139,11 +139,11 @@ func (a *App) Paint(w io.Writer, colour, s string) string {
 
 // IsTerminal says that a reader or writer is a terminal.
 func IsTerminal(f any) bool {
-	file, ok := f.(*os.File)
+	at, ok := file(f)
 	if !ok {
 		return false
 	}
-	st, err := file.Stat()
+	st, err := at.Stat()
 	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}

@@ -229,8 +229,9 @@ func TestSecretsStandElsewhere(t *testing.T) {
 
 func TestAFileOfProfilesThatCannotBeUsedIsRefusedWhole(t *testing.T) {
 	for text, want := range map[string]string{
-		"version: 2\n":                    "version 2",
-		"version: 1\nprofiles: {a: {}}\n": "names no brokers",
+		"version: 2\n":                                                             "version 2",
+		"version: 1\nprofiles: {a: {}}\n":                                          "names no brokers",
+		"version: 1\nprofiles: {a: {brokers: ['x:abc']}}\n":                        "x:abc is no address of a broker",
 		"version: 1\ncurrent: b\nprofiles: {a: {brokers: [x]}}\n":                  "no such profile",
 		"version: 1\nprofiles: {a: {brokers: [x], color: red}}\n":                  "color",
 		"version: 1\nprofiles: {a: {brokers: [x], colour: pink}}\n":                "pink",

@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"io"
-	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -13,7 +12,7 @@ import (
 // they would end the process by a signal otherwise. ClosedPipe knows that error. Commands that print for long call
 // it; it counts for the whole process, and does nothing where Out is no file.
 func (a *App) HearClosedPipe() {
-	if _, ok := a.Out.(*os.File); ok {
+	if _, ok := file(a.Out); ok {
 		signal.Ignore(syscall.SIGPIPE)
 	}
 }

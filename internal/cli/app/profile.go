@@ -118,8 +118,14 @@ func ParseProfiles(b []byte, p *Profiles) error {
 
 // Check refuses a profile that cannot be connected by. Secrets are not looked up.
 func (p Profile) Check() error {
-	if len(SplitBrokers(strings.Join(p.Brokers, ","))) == 0 {
+	addrs := SplitBrokers(strings.Join(p.Brokers, ","))
+	if len(addrs) == 0 {
 		return errors.New("it names no brokers")
+	}
+	for _, addr := range addrs {
+		if err := checkAddr(addr); err != nil {
+			return fmt.Errorf("%s is no address of a broker: %w", addr, err)
+		}
 	}
 	if !slices.Contains([]string{"", "red", "yellow", "green", "blue"}, p.Colour) {
 		return fmt.Errorf("colour %q is none of red, yellow, green and blue", p.Colour)

@@ -82,7 +82,7 @@ func Dev(a *app.App) *cobra.Command {
 type dev struct {
 	app         *app.App
 	dir, listen string
-	admin       string // address of the admin listener, or ""
+	admin       string // address that was asked for the admin listener, or ""
 	ephemeral   bool
 	interactive bool // a person reads along
 }
@@ -143,8 +143,11 @@ func (d *dev) readyBlock(w io.Writer, i node.Info, addr string) {
 	}
 	fmt.Fprintf(w, "\n  %s  %s  node 1  ready in %d ms\n\n", bold("klamm "+app.Version), cluster, i.ReadyIn.Milliseconds())
 	fmt.Fprintf(w, "  Kafka       %s  any client, no authentication, this machine only\n", bold(fmt.Sprintf("%-20s", addr)))
-	if d.admin != "" {
-		fmt.Fprintf(w, "  Metrics     http://%s/metrics\n", d.admin)
+	switch {
+	case i.Admin != "":
+		fmt.Fprintf(w, "  Metrics     http://%s/metrics\n", i.Admin)
+	case d.admin != "":
+		fmt.Fprintf(w, "  Metrics     none, as %s is taken; --override admin.listener=127.0.0.1:9645 is another\n", d.admin)
 	}
 	if d.ephemeral {
 		fmt.Fprintf(w, "  Data        in memory  (gone after Ctrl-C; %s free)\n\n", app.BytesText(i.Free))

@@ -30,10 +30,11 @@ func TestTheReadyBlockSaysWhatIsTrue(t *testing.T) {
 	}{
 		{"new", block(dev{dir: "./klamm-data"}, nil, fresh, "localhost:9092"),
 			[]string{`new cluster "abc"`, "ready in 12 ms", "localhost:9092", "61 GB free", "kept after Ctrl-C", "\n    klamm topic create orders -p 6\n", "./klamm-data"}, []string{"Metrics", "export", "\x1b"}},
-		{"restarted", block(dev{dir: "d", admin: "127.0.0.1:9644"}, nil, node.Info{ClusterID: "abc", Topics: 3, Bytes: 1.2e9}, clientAddr("localhost:0", "127.0.0.1:4711")),
+		{"restarted", block(dev{dir: "d", admin: "127.0.0.1:9644"}, nil, node.Info{ClusterID: "abc", Topics: 3, Bytes: 1.2e9, Admin: "127.0.0.1:9644"}, clientAddr("localhost:0", "127.0.0.1:4711")),
 			[]string{`restarted cluster "abc", 3 topics, 1.2 GB`, "localhost:4711", "http://127.0.0.1:9644/metrics"}, []string{"export"}},
 		{"another address in the environment", block(dev{dir: "d"}, map[string]string{"KLAMM_BROKERS": "other:1"}, fresh, "localhost:9092"),
 			[]string{"export KLAMM_BROKERS=localhost:9092", "other:1"}, nil},
+		{"the admin port is another's", block(dev{dir: "d", admin: "127.0.0.1:9644"}, nil, fresh, "localhost:9092"), []string{"Metrics     none, as 127.0.0.1:9644 is taken"}, []string{"http://"}},
 		{"ephemeral", block(dev{dir: "/memory", ephemeral: true}, nil, fresh, "localhost:9092"), []string{"in memory", "gone after Ctrl-C"}, []string{"kept", "klamm.log"}},
 	} {
 		for _, want := range c.has {
