@@ -40,6 +40,25 @@ func TestTheMetricsOfRaftAreThoseOfItsLog(t *testing.T) {
 	}
 }
 
+// asking gathers as soon as it has been given something, as a program may that has its registry scraped while a broker starts.
+type asking struct{ *prometheus.Registry }
+
+func (a asking) Register(c prometheus.Collector) error {
+	if err := a.Registry.Register(c); err != nil {
+		return err
+	}
+	_, err := a.Gather()
+	return err
+}
+
+func TestTheMetricsMayBeAskedForAsSoonAsTheyAreRegistered(t *testing.T) {
+	n := newNode(t, disk.NewMem(1), "/data", 1)
+	n.tweak = func(o *Options) { o.Registerer = asking{prometheus.NewRegistry()} }
+	n.mustStart()
+	defer n.stop()
+	n.wait()
+}
+
 func TestAWindowForgetsWhatIsLongAgo(t *testing.T) {
 	var w window
 	begin := time.Unix(1000, 0)

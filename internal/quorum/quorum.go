@@ -126,10 +126,6 @@ func New(o Options) (*Quorum, error) {
 	if err := q.open(); err != nil {
 		return nil, err
 	}
-	var err error
-	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
-		return nil, err
-	}
 	seed := o.Seed
 	if seed == 0 {
 		var b [8]byte
@@ -141,6 +137,10 @@ func New(o Options) (*Quorum, error) {
 	q.env = controller.Env{Rand: rand.New(rand.NewPCG(seed, 0)), Keys: o.Keys, Static: o.Static, Defaults: o.Defaults, Sessions: new(controller.Sessions)}
 	q.applier.init()
 	q.setStatus()
+	var err error
+	if q.metrics, err = newMetrics(q, o.Registerer); err != nil { // last: from here on it may be asked
+		return nil, err
+	}
 	return q, nil
 }
 
