@@ -130,9 +130,9 @@ func failFetch(c *rpc.Call, r *rpc.Reply, q *wire.FetchReader, err error) {
 // noRecords is an empty set of records, which is not a null one.
 var noRecords = []byte{}
 
-// readable says what the caller may not read; asked once for each partition of a request that names it.
-func (b *Broker) readable(c *rpc.Call, topic string) error {
-	if !b.allowed(c, auth.Read, auth.Topic, topic) {
+// readable says what a connection may not read; asked once for each partition of a request that names it.
+func (b *Broker) readable(conn *rpc.Conn, topic string) error {
+	if !b.Authorizer.Allowed(conn.Principal, conn.Remote, auth.Read, auth.Topic, topic) {
 		return code.TopicAuthorizationFailed
 	}
 	return nil

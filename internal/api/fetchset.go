@@ -134,9 +134,9 @@ func (f *fetch) name(c *rpc.Call, q *wire.FetchPartition) {
 	p := f.parts[slot]
 	p.offset, p.maxBytes, p.leaderEpoch, p.fetchedEpoch = q.FetchOffset, q.MaxBytes, q.CurrentLeaderEpoch, q.LastFetchedEpoch
 	if p.partition != nil {
-		p.denied = f.b.readable(c, p.partition.Topic())
+		p.denied = f.b.readable(c.Conn, p.partition.Topic())
 	} else if !f.byID {
-		p.denied = f.b.readable(c, p.key.topic.name)
+		p.denied = f.b.readable(c.Conn, p.key.topic.name)
 	}
 	p.fetches(c.Conn)
 	f.enqueue(slot, p)
@@ -283,11 +283,17 @@ func (f *fetch) cut(p *fetchPart) bool {
 // read reads one partition. An error that the reader did not know of yet ends the wait.
 func (f *fetch) read(slot int32, p *fetchPart) {
 	if p.partition == nil {
-		if f.resolve(slot, p); p.partition == nil {
-			return
+		if f.resolve(slot, p); p.partition != nil && f.byID { // nobody could be asked about it before
+			p.denied = f.b.readable(f.conn, p.partition.Topic())
 		}
 	}
-	if p.err = p.denied; p.err != nil {
+	if p.denied != nil {
+		p.err = p.denied
+		return
+	}
+	if p.partition == nil {
+		// What another broker has, or could not be opened, ends the wait as any error does, but not what nobody knows.
+		f.failed = f.failed || !errors.Is(p.err, code.UnknownTopicOrPartition) && !errors.Is(p.err, code.UnknownTopicId)
 		return
 	}
 	r := f.b.results.Get().(*readResult)
