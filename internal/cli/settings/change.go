@@ -210,8 +210,21 @@ func (o Outcome) Failure(format string, args ...any) *app.Failure {
 	// Kafka refuses a bad value of a topic by the one, and of a broker by the other.
 	if errors.Is(o.Err, kerr.InvalidConfig) || errors.Is(o.Err, kerr.InvalidRequest) {
 		f.Code = app.CodeConfig
+		if key := refusedKey(o.Message); key != "" && f.Try == "" {
+			f.Try = "klamm config explain " + key
+		}
 	}
 	return f
+}
+
+// refusedKey is the key that a broker's sentence on a bad value names, or "".
+func refusedKey(message string) string {
+	_, rest, _ := strings.Cut(message, " for configuration ")
+	key, _, _ := strings.Cut(rest, ":")
+	if strings.ContainsAny(key, " \n") {
+		return ""
+	}
+	return key
 }
 
 // Alter makes changes in every named resource, or with validate only lets the broker check them. The outcomes are

@@ -227,7 +227,10 @@ func (r *Resource) Unknown(of, key string) *app.Failure {
 	for _, row := range r.Rows {
 		keys = append(keys, row.Key)
 	}
-	f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("%s is no configuration key of a %s", key, of)}
+	f := &app.Failure{Exit: app.ExitFailed, Code: app.CodeConfig, What: fmt.Sprintf("%s is no configuration key of a %s", key, of), Try: "klamm cluster config --all shows all keys"}
+	if of == "topic" {
+		f.Try = fmt.Sprintf("klamm topic config %s --all shows all keys", r.Name)
+	}
 	if near := app.Nearest(key, keys); near != "" {
 		f.Try = "did you mean " + near + "?"
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/cli/app"
@@ -100,5 +101,19 @@ func TestWhatStandsBehindATopicsKeyIsAskedOfABroker(t *testing.T) {
 	step := row.step(kmsg.ConfigSourceDynamicTopicConfig, Change{Key: "retention.ms", Op: kmsg.IncrementalAlterConfigOpDelete})
 	if row.hidden() || *row.Default != "604800000" || step.String() != "retention.ms 5 -> 604800000 (the default)" {
 		t.Errorf("%+v, %s", row, step)
+	}
+}
+
+func TestARefusedValueLeadsToWhatItsKeyMeans(t *testing.T) {
+	f := Outcome{Name: "t", Err: kerr.InvalidConfig, Message: "Invalid value abc for configuration retention.ms: Not a number of type LONG"}.Failure("topic t could not be altered")
+	if f.Code != app.CodeConfig || f.Try != "klamm config explain retention.ms" {
+		t.Errorf("%+v", f)
+	}
+	if f := (Outcome{Err: kerr.InvalidConfig, Message: "a policy says no"}).Failure("x"); f.Try != "" {
+		t.Errorf("%+v", f)
+	}
+	of := &Resource{Name: "t", Rows: []Row{{Key: "retention.ms"}}}
+	if f := of.Unknown("topic", "some.thing.else"); f.Try != "klamm topic config t --all shows all keys" {
+		t.Errorf("%+v", f)
 	}
 }
