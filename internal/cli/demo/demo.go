@@ -177,7 +177,15 @@ func (d *demo) history(ctx context.Context, s *shop) error {
 	if err != nil {
 		return err
 	}
-	return adm.CommitAllOffsets(ctx, groupBilling, ends.Offsets())
+	if err := adm.CommitAllOffsets(ctx, groupBilling, ends.Offsets()); err != nil {
+		return err
+	}
+	// Without a commit a group has no lag to show, and the first look at it would find none.
+	starts, err := adm.ListStartOffsets(ctx, topicClicks, topicOrders)
+	if err != nil {
+		return err
+	}
+	return adm.CommitAllOffsets(ctx, groupAnalytics, starts.Offsets())
 }
 
 // trade lets the shop go on at the pace of load.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/klamm/klamm/internal/cli/app"
 	"github.com/klamm/klamm/internal/cli/apptest"
@@ -71,6 +72,26 @@ func TestThePromptRunsCommandsAgainstTheShop(t *testing.T) {
 	}
 	if r := apptest.Run(t, build, "", "", "demo", "flowers"); r.Exit != app.ExitUsage || !strings.Contains(r.Err, "there is shop") {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestTheFirstLookAtTheGroupThatLagsFindsItsLag(t *testing.T) {
+	lag := int64(-1)
+	run := func(ctx context.Context, a *app.App, _ []string) int {
+		c := &cobra.Command{}
+		c.SetContext(ctx)
+		if err := a.Admin(c, func(ctx context.Context, adm *kadm.Client) error {
+			lags, err := adm.Lag(ctx, groupAnalytics)
+			lag = lags[groupAnalytics].Lag.Total()
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+		return 0
+	}
+	build := func(a *app.App) []*cobra.Command { return []*cobra.Command{Command(a, run)} }
+	if r := apptest.Run(t, build, "", "group lag\n", "demo", "shop", "--listen", "127.0.0.1:0", "--load", "0"); r.Exit != 0 || lag < past/2 {
+		t.Errorf("the lag is %d; %+v", lag, r)
 	}
 }
 
