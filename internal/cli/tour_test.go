@@ -24,7 +24,7 @@ const asKlamm = "KLAMM_TEST_AS_KLAMM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asKlamm) != "" {
-		os.Exit(Main(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(Process(os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
 	testscript.Main(m, map[string]func(){
 		"klamm": func() { os.Exit(Process(os.Args, os.Stdin, os.Stdout, os.Stderr)) },
