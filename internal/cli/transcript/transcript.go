@@ -88,6 +88,10 @@ func Normal(text string) string {
 		{`\b\d+(\.\d+)?( records| [kMG]?B)?/s\b`, "RATE"},
 		{`\b\d+(\.\d+)? ?(ns|µs|ms|s|min|h|d)\b`, "DURATION"},
 		{`\b\d+(\.\d+)? ?([kMGT]B|B)\b`, "SIZE"},
+		// The bytes of a topic, which depend on how far apart its records came: JSON and YAML, a wide table, CSV.
+		{`("?bytes"?: ?)\d+`, "${1}SIZE"},
+		{`\b\d+([ \t]+DURATION[ \t]+ID\b)`, "SIZE$1"},
+		{`,\d+(,\d+,ID,)`, ",SIZE$1"},
 		{`(?m)[ \t]+$`, ""},
 		{`[ \t]{2,}`, " "},
 		{`(?m)^ `, ""},

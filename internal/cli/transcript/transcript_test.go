@@ -44,3 +44,23 @@ func TestAConsoleIsReadAsItIsWritten(t *testing.T) {
 		t.Errorf("%+v", bs)
 	}
 }
+
+func TestTheBytesOfATopicAreASizeInEveryForm(t *testing.T) {
+	id := "1VfNEPcERFCWMzxThxwu1g"
+	for want, got := range map[string]string{
+		"orders  2  1  100  835    7 d  " + id + "  false": "orders  2  1  100  1204  7 d  " + id + "  false",
+		`    "bytes": 142,`: `    "bytes": 7,`, `"records":10,"bytes":142,"x":1`: `"records":10,"bytes":9,"x":1`, "  bytes: 142": "  bytes: 143",
+		"orders,2,1,10,142,604800000," + id + ",false": "orders,2,1,10,99,604800000," + id + ",false",
+	} {
+		if !Match(want, got) {
+			t.Errorf("%q is not %q: %q, %q", got, want, Normal(got), Normal(want))
+		}
+	}
+	for want, got := range map[string]string{
+		"orders  2  1  100  835    7 d  " + id: "orders  2  1  99  835  7 d  " + id, `"records":10,"bytes":142`: `"records":11,"bytes":142`, "orders,2,1,10,142,604800000," + id + ",": "orders,2,1,11,142,604800000," + id + ",",
+	} {
+		if Match(want, got) {
+			t.Errorf("%q is %q", got, want)
+		}
+	}
+}
