@@ -76,6 +76,7 @@ func Root(a *app.App) *cobra.Command {
   klamm topic create orders -p 6
   echo hello | klamm produce orders
   klamm consume orders -o start`,
+		Version:           app.Version, // gives --version
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},

@@ -125,6 +125,14 @@ func TestATableDoesNotSteerTheTerminal(t *testing.T) {
 	}
 }
 
+func TestAFailureDoesNotSteerTheTerminal(t *testing.T) {
+	var b bytes.Buffer
+	(&Failure{Code: "K1", What: "there is no group a\x1b[2Jb", Why: "one\nt\x07wo", Try: "x\x1b"}).Print(&b)
+	if b.String() != "error K1: there is no group a\ufffd[2Jb\n  why: one\n       t\ufffdwo\n  try: x\ufffd\n" {
+		t.Errorf("%q", b.String())
+	}
+}
+
 func TestOneThingAskedForIsOneThingInJSONAndNoListOfOne(t *testing.T) {
 	page := func(w io.Writer, f fruit) { fmt.Fprintln(w, "page of", f.Name) }
 	for _, c := range []struct {

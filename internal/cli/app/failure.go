@@ -58,17 +58,22 @@ func (f *Failure) Error() string {
 	return f.What + ": " + f.Why
 }
 
-// Print writes the failure as people and scripts read it; one that is Said writes nothing.
+// Print writes the failure as people and scripts read it, without what would steer their terminal; one that is
+// Said writes nothing.
 func (f *Failure) Print(w io.Writer) {
 	if f.What == "" {
 		return
 	}
-	fmt.Fprintf(w, "error %s: %s\n", f.Code, f.What)
+	fmt.Fprintf(w, "error %s: %s\n", f.Code, strings.Map(visible, f.What))
 	if f.Why != "" {
-		fmt.Fprintf(w, "  why: %s\n", strings.ReplaceAll(f.Why, "\n", "\n       "))
+		lines := strings.Split(f.Why, "\n")
+		for i, line := range lines {
+			lines[i] = strings.Map(visible, line)
+		}
+		fmt.Fprintf(w, "  why: %s\n", strings.Join(lines, "\n       "))
 	}
 	if f.Try != "" {
-		fmt.Fprintf(w, "  try: %s\n", f.Try)
+		fmt.Fprintf(w, "  try: %s\n", strings.Map(visible, f.Try))
 	}
 }
 

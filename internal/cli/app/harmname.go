@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ func (h *Harm) AskByName(a *App, name, deed string) error {
 	var f *Failure
 	if errors.As(err, &f) {
 		f.Try = strings.TrimSuffix(f.Try, ", or -y")
+		if h.yes && a.Protected() == "" && !a.Interactive() {
+			f.Why = fmt.Sprintf("a pattern found %s, and to %s needs its name: -y is not enough", name, deed)
+		}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func remove(a *app.App) *cobra.Command {
 					ask = harm.AskByName
 				}
 				if err := ask(a, t.Topic, "delete it"); err != nil {
-					return confirmAll(err, topics)
+					return confirmAll(err, args, topics)
 				}
 			}
 			res, err := adm.DeleteTopics(ctx, names(topics)...)
@@ -109,13 +110,21 @@ func groupNames(list []lag) string {
 	return strings.Join(names, ", ")
 }
 
-// confirmAll names all topics in the advice of a refusal, so that one more try is enough.
-func confirmAll(err error, topics []kadm.TopicDetail) error {
+// confirmAll names all topics in the advice of a refusal, so that one more try is enough. Of very many it says how to
+// name them.
+func confirmAll(err error, args []string, topics []kadm.TopicDetail) error {
+	const most = 20
 	if len(topics) < 2 {
 		return err
 	}
 	f := app.Explain(err)
-	if f.Code == app.CodeRefused && f.Try != "" {
+	switch {
+	case f.Code != app.CodeRefused || f.Try == "":
+	case len(topics) > most && strings.Contains(f.Why, "is protected"):
+		f.Try = fmt.Sprintf("--confirm NAME for each of the %d topics", len(topics))
+	case len(topics) > most:
+		f.Try = fmt.Sprintf("klamm topic delete $(klamm topic list '%s' -o name) -y, when all %d may go", strings.Join(args, "' '"), len(topics))
+	default:
 		all := "--confirm " + strings.Join(names(topics), " --confirm ")
 		if strings.HasSuffix(f.Try, ", or -y") {
 			all += ", or -y"

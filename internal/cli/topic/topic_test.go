@@ -2,6 +2,7 @@ package topic
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +170,23 @@ func TestWhatAPatternFindsIsDestroyedByNameAlone(t *testing.T) {
 	}
 	if r := run("topic delete keep none -y"); r.Exit != app.ExitPartly || !strings.Contains(r.Err, "there is no topic none") {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestAPatternOfVeryManyTopicsSaysHowToNameThem(t *testing.T) {
+	var topics []kadm.TopicDetail
+	for i := range 3000 {
+		topics = append(topics, kadm.TopicDetail{Topic: fmt.Sprintf("bulk-%d", i)})
+	}
+	refused := &app.Failure{Code: app.CodeRefused, Why: "a pattern found bulk-0", Try: "--confirm bulk-0"}
+	if f := app.Explain(confirmAll(refused, []string{"bulk-*"}, topics)); f.Try != "klamm topic delete $(klamm topic list 'bulk-*' -o name) -y, when all 3000 may go" {
+		t.Errorf("%+v", f)
+	}
+	refused.Why = "profile prod is protected: to delete it needs its name"
+	if f := app.Explain(confirmAll(refused, []string{"bulk-*"}, topics)); f.Try != "--confirm NAME for each of the 3000 topics" {
+		t.Errorf("%+v", f)
+	}
+	if f := app.Explain(confirmAll(refused, []string{"bulk-*"}, topics[:2])); f.Try != "--confirm bulk-0 --confirm bulk-1" {
+		t.Errorf("%+v", f)
 	}
 }
