@@ -5,11 +5,17 @@ import "github.com/klamm/klamm/internal/rpc"
 // produced notes what a run of Produce requests brought, for those who look at the connection.
 func (s *scratch) produced(conn *rpc.Conn) {
 	for i := range s.slots {
-		if l := &s.slots[i]; l.err == nil {
-			e := &l.produced.Entry
+		l := &s.slots[i]
+		if e := &l.produced.Entry; l.took() {
 			conn.Did.Produced(l.partition.Topic(), e.LastOffset-e.BaseOffset+1, int64(len(l.produced.Records)))
 		}
 	}
+}
+
+// took says that the log took the slot's records: they are valid, and were not there already.
+func (l *slot) took() bool {
+	e := &l.produced.Entry
+	return l.err == nil && !e.Duplicate && e.BaseOffset >= 0
 }
 
 // fetches notes a partition that a request names.

@@ -176,22 +176,42 @@ func TestATopicThatAppearsWithinASessionIsNotReadByWhoMayNot(t *testing.T) {
 	}
 }
 
+// produceCall is a Produce of version 13 with one record to partition 0 of t.
+func (b *bench) produceCall(o record.BuilderOptions) []byte {
+	b.t.Helper()
+	o.LeaderEpoch = record.NoLeaderEpoch
+	batch := record.NewBuilder(b.Codecs, o)
+	batch.Append(time.Now().UnixMilli(), nil, []byte("a value of some length"))
+	records, err := batch.Finish()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	q := wire.NewProduceRequest()
+	q.Acks, q.TimeoutMs = 1, 1000
+	q.TopicData = []wire.ProduceRequestTopicProduceData{{TopicId: wire.UUID{1}, PartitionData: []wire.ProduceRequestPartitionProduceData{{Index: 0, Records: records}}}}
+	return q.Append(nil, 13)
+}
+
+func TestAConnectionHasProducedWhatTheLogTook(t *testing.T) {
+	b := newBench(t, nil)
+	once := b.produceCall(record.BuilderOptions{Producer: &record.Producer{ID: 7}})
+	for range 2 { // the second time it is there already
+		calls := []rpc.Call{{Conn: b.conn, Header: wire.Header{Key: keyProduce, Version: 13}, Body: bytes.Clone(once), Arrived: time.Now()}}
+		b.apis[keyProduce].Run(context.Background(), calls, []*rpc.Reply{{}})
+	}
+	topic := b.Replicas.Totals()
+	if got := b.conn.Did.Totals(); got.ProducedRecords != 1 || topic.MessagesIn != 1 || got.ProducedBytes != topic.BytesIn || topic.ProduceRequests != 2 {
+		t.Errorf("it produced %+v, its topic has %+v", got, topic)
+	}
+}
+
 func TestProduceAndFetchAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection empties the pools
 	b := newBench(t, nil)
-	batches := record.NewBuilder(b.Codecs, record.BuilderOptions{LeaderEpoch: record.NoLeaderEpoch})
-	batches.Append(time.Now().UnixMilli(), nil, []byte("a value of some length"))
-	records, err := batches.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := wire.NewProduceRequest()
-	q.Acks, q.TimeoutMs = 1, 1000
-	q.TopicData = []wire.ProduceRequestTopicProduceData{{TopicId: wire.UUID{1}, PartitionData: []wire.ProduceRequestPartitionProduceData{{Index: 0, Records: records}}}}
-	request := q.Append(nil, 13)
+	request := b.produceCall(record.BuilderOptions{})
 	body := bytes.Clone(request)
 	now := time.Now()
 	calls := []rpc.Call{{Conn: b.conn, Header: wire.Header{Key: keyProduce, Version: 13}, Body: body, Arrived: now}}

@@ -32,8 +32,8 @@ func (m *metrics) appended(l *slot) {
 	t, e := l.partition.Stats(), &l.produced.Entry
 	t.ProduceRequests.Add(1)
 	if l.err == nil {
-		if n := e.LastOffset - e.BaseOffset + 1; !e.Duplicate && e.BaseOffset >= 0 {
-			t.MessagesIn.Add(n)
+		if l.took() {
+			t.MessagesIn.Add(e.LastOffset - e.BaseOffset + 1)
 			t.BytesIn.Add(int64(len(l.produced.Records)))
 		}
 		return
