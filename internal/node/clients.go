@@ -18,16 +18,17 @@ import (
 // mostLibraries is how many libraries with their versions klamm_clients tells apart.
 const mostLibraries = 64
 
-// clientsPage is what GET /clients answers. Names are only ever added.
-type clientsPage struct {
-	ClusterID string       `json:"cluster_id"`
-	NodeID    int32        `json:"node_id"`
-	Time      time.Time    `json:"time"`
-	Clients   []clientLine `json:"clients"`
+// Clients is what GET /clients answers. Names of its JSON are only ever added.
+type Clients struct {
+	ClusterID string    `json:"cluster_id"`
+	NodeID    int32     `json:"node_id"`
+	Time      time.Time `json:"time"`
+	Clients   []Client  `json:"clients"`
 }
 
-// clientLine is one connection in the answer of GET /clients.
-type clientLine struct {
+// Client is one connection in the answer of GET /clients, as docs/admin.md tells it. Its lists are sorted, and
+// empty rather than null.
+type Client struct {
 	Connection         uint64     `json:"connection"`
 	Address            string     `json:"address"`
 	Listener           string     `json:"listener"`
@@ -70,17 +71,17 @@ type clientLine struct {
 // serveClients answers GET /clients with everybody who is connected, those first who are for longest.
 func (n *Node) serveClients(w http.ResponseWriter, _ *http.Request) {
 	now := time.Now()
-	page := clientsPage{ClusterID: n.clusterID, NodeID: n.cfg.NodeID, Time: now.UTC(), Clients: []clientLine{}}
+	page := Clients{ClusterID: n.clusterID, NodeID: n.cfg.NodeID, Time: now.UTC(), Clients: []Client{}}
 	n.server.Connections(func(c *server.Connection) { page.Clients = append(page.Clients, n.clientLine(c, now)) })
-	slices.SortFunc(page.Clients, func(a, b clientLine) int { return cmp.Compare(a.Connection, b.Connection) })
+	slices.SortFunc(page.Clients, func(a, b Client) int { return cmp.Compare(a.Connection, b.Connection) })
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(page) // who does not take it has gone
 }
 
 // clientLine tells of one connection.
-func (n *Node) clientLine(c *server.Connection, now time.Time) clientLine {
+func (n *Node) clientLine(c *server.Connection, now time.Time) Client {
 	t, r := c.Did.Totals(), c.Did.Rates(now, c.Since)
-	l := clientLine{
+	l := Client{
 		Connection: c.ID, Listener: c.Listener, Principal: c.Principal.String(), ClientID: label(c.ClientID),
 		Library: c.Software.Name, Version: c.Software.Version, ConnectedAt: c.Since.UTC(),
 		Requests: t.Requests, RequestsPerSecond: r.Requests, BytesIn: t.BytesIn, BytesInPerSecond: r.BytesIn, BytesOut: t.BytesOut, BytesOutPerSecond: r.BytesOut,

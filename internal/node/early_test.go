@@ -46,6 +46,7 @@ func TestTheMetricsOfANodeMayBeAskedForAtAnyTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	for run := true; run; {

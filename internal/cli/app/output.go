@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"cmp"
+	"encoding"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -316,9 +317,13 @@ func printSchema(w io.Writer, t reflect.Type, indent string) {
 
 // schemaText names a type as JSON has it.
 func schemaText(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Pointer:
+	if t.Kind() == reflect.Pointer {
 		return schemaText(t.Elem()) + " or null"
+	}
+	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) { // a time, for example
+		return "text"
+	}
+	switch t.Kind() {
 	case reflect.Slice:
 		return "list of " + schemaText(t.Elem())
 	case reflect.Map:

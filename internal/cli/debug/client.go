@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/node"
 )
 
 // Clients is the noun of who is connected.
@@ -24,44 +25,8 @@ func Clients(a *app.App) *cobra.Command {
 
 // clientRow is one connection, in the names that the broker has for it.
 type clientRow struct {
-	NodeID                   int32    `json:"node_id"`
-	Connection               uint64   `json:"connection"`
-	Address                  string   `json:"address"`
-	Listener                 string   `json:"listener"`
-	Principal                string   `json:"principal"`
-	ClientID                 string   `json:"client_id"`
-	Library                  string   `json:"library"`
-	Version                  string   `json:"version"`
-	ConnectedAt              string   `json:"connected_at"`
-	LastRequest              string   `json:"last_request"`
-	LastRequestVersion       int16    `json:"last_request_version"`
-	LastRequestAt            *string  `json:"last_request_at"`
-	Requests                 int64    `json:"requests"`
-	RequestsPerSecond        float64  `json:"requests_per_second"`
-	BytesIn                  int64    `json:"bytes_in"`
-	BytesInPerSecond         float64  `json:"bytes_in_per_second"`
-	BytesOut                 int64    `json:"bytes_out"`
-	BytesOutPerSecond        float64  `json:"bytes_out_per_second"`
-	RecordsProduced          int64    `json:"records_produced"`
-	RecordsProducedPerSecond float64  `json:"records_produced_per_second"`
-	BytesProduced            int64    `json:"bytes_produced"`
-	BytesProducedPerSecond   float64  `json:"bytes_produced_per_second"`
-	TopicsProduced           []string `json:"topics_produced"`
-	RecordsFetched           int64    `json:"records_fetched"`
-	RecordsFetchedPerSecond  float64  `json:"records_fetched_per_second"`
-	BytesFetched             int64    `json:"bytes_fetched"`
-	BytesFetchedPerSecond    float64  `json:"bytes_fetched_per_second"`
-	TopicsFetched            []string `json:"topics_fetched"`
-	Groups                   []string `json:"groups"`
-	ClientInstanceID         string   `json:"client_instance_id"`
-	MetricsPushedAt          *string  `json:"metrics_pushed_at"`
-	MetricsSeries            int      `json:"metrics_series"`
-}
-
-// clientsPage is what a broker answers.
-type clientsPage struct {
-	NodeID  int32       `json:"node_id"`
-	Clients []clientRow `json:"clients"`
+	NodeID int32 `json:"node_id"`
+	node.Client
 }
 
 // mostClients bounds the page of one broker, in bytes.
@@ -147,20 +112,21 @@ func (at adminOf) clients(ctx context.Context) ([]clientRow, *app.Failure) {
 	if err := get(ctx, at.addr, "/clients", mostClients, &b); err != nil {
 		return nil, at.unreachable(err)
 	}
-	var page clientsPage
+	var page node.Clients
 	if err := json.Unmarshal(b.Bytes(), &page); err != nil {
 		return nil, app.Input(err, "http://%s/clients is not what Klamm answers there", at.addr)
 	}
-	for i := range page.Clients {
-		r := &page.Clients[i]
-		r.NodeID = page.NodeID
+	rows := make([]clientRow, len(page.Clients))
+	for i, c := range page.Clients {
+		rows[i] = clientRow{page.NodeID, c}
+		r := &rows[i]
 		for _, list := range []*[]string{&r.TopicsProduced, &r.TopicsFetched, &r.Groups} {
 			if *list == nil {
 				*list = []string{}
 			}
 		}
 	}
-	return page.Clients, nil
+	return rows, nil
 }
 
 // clientRows is rows as a list.
@@ -192,17 +158,9 @@ func clientRows(rows []clientRow) app.List[clientRow] {
 			{Name: "fetched", Wide: true, Text: func(r clientRow) string { return fmt.Sprintf("%.1f/s", r.RecordsFetchedPerSecond) }},
 			{Name: "groups", Wide: true, Text: func(r clientRow) string { return names(r.Groups) }},
 			{Name: "listener", Wide: true, Text: func(r clientRow) string { return app.OrDash(r.Listener) }},
-			{Name: "connected_at", Wide: true, Text: func(r clientRow) string { return whole(r.ConnectedAt) }},
+			{Name: "connected_at", Wide: true, Text: func(r clientRow) string { return r.ConnectedAt.UTC().Format(time.RFC3339) }},
 			{Name: "last_request", Wide: true, Text: func(r clientRow) string { return app.OrDash(r.LastRequest) }},
 			{Name: "metrics_series", Wide: true, Text: func(r clientRow) string { return fmt.Sprint(r.MetricsSeries) }},
 		},
 	}
-}
-
-// whole is a time of RFC 3339 in whole seconds; another text as it is.
-func whole(s string) string {
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t.UTC().Format(time.RFC3339)
-	}
-	return app.OrDash(s)
 }
