@@ -458,12 +458,17 @@ func (m *Mem) List(p string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]fs.DirEntry, 0, len(n.entries))
-	for name, e := range n.entries {
+	return listed(n.entries), nil
+}
+
+// listed is what a directory in memory holds, by name.
+func listed[N interface{ info(name string) fs.FileInfo }](entries map[string]N) []fs.DirEntry {
+	list := make([]fs.DirEntry, 0, len(entries))
+	for name, e := range entries {
 		list = append(list, fs.FileInfoToDirEntry(e.info(name)))
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Name() < list[j].Name() })
-	return list, nil
+	return list
 }
 
 // Stat is [FS].

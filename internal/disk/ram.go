@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -167,12 +166,7 @@ func (r *RAM) List(p string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]fs.DirEntry, 0, len(n.entries))
-	for name, e := range n.entries {
-		list = append(list, fs.FileInfoToDirEntry(e.info(name)))
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Name() < list[j].Name() })
-	return list, nil
+	return listed(n.entries), nil
 }
 
 // Stat is [FS].
