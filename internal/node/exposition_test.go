@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/klamm/klamm/internal/disk"
-	"github.com/klamm/klamm/internal/node"
 )
 
 // watched is a node in memory with its admin listener.
@@ -32,36 +30,10 @@ type watched struct {
 // watch starts a node whose metrics can be asked for.
 func watch(t testing.TB, overrides ...string) *watched {
 	t.Helper()
-	cfg, err := node.Dev("/data", "127.0.0.1:0", append([]string{"admin.listener=127.0.0.1:0"}, overrides...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := node.OSHost()
-	host.Disk = disk.NewMem(1)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n, err := node.New(cfg, host, slog.New(slog.DiscardHandler), reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the node ended with %v", err)
-		}
-	})
-	select {
-	case <-n.Ready():
-	case err := <-ended:
-		ended <- err
-		t.Fatalf("the node ended: %v", err)
-	case <-time.After(patience):
-		t.Fatalf("the node is not ready after %s", patience)
-	}
-	w := &watched{addr: n.Info().Addr, admin: n.AdminAddr()}
+	n := boot(t, plan{dir: "/data", disk: disk.NewMem(1), overrides: append([]string{"admin.listener=127.0.0.1:0"}, overrides...),
+		others: []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}})
+	var err error
+	w := &watched{addr: n.addr, admin: n.AdminAddr()}
 	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}

@@ -2,53 +2,25 @@ package node_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/klamm/klamm/internal/api"
 	"github.com/klamm/klamm/internal/code"
+	"github.com/klamm/klamm/internal/disk"
 	"github.com/klamm/klamm/internal/faults"
-	"github.com/klamm/klamm/internal/node"
 	"github.com/klamm/klamm/internal/wire"
 )
 
 // faulty starts a node in memory that has faults.
 func faulty(t *testing.T) (*running, *faults.Faults) {
 	t.Helper()
-	cfg, err := node.Dev("/memory", "127.0.0.1:0", []string{"admin.listener="})
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, said := node.MemHost(), &book{}
 	strike := &faults.Faults{}
-	host.Interceptor = strike
-	n, err := node.New(cfg, host, slog.New(said), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-n.Ready():
-	case <-time.After(patience):
-		t.Fatal("the node is not ready")
-	}
-	return &running{Node: n, addr: n.Info().Addr, said: said}, strike
+	return boot(t, plan{dir: "/memory", disk: disk.NewRAM(), between: strike}), strike
 }
 
 // add puts a fault in force that has to be one.

@@ -32,6 +32,8 @@ type plan struct {
 	disk      disk.FS // nil for the system's
 	listen    string  // host:port of klamm dev; 127.0.0.1:0 when empty
 	overrides []string
+	between   node.Interceptor       // nil for nobody
+	others    []prometheus.Collector // on /metrics beside the node's own
 }
 
 // running is a node in the test's process.
@@ -55,13 +57,15 @@ func prepare(p plan) (*node.Node, *book, error) {
 	if p.disk != nil {
 		host.Disk = p.disk
 	}
-	said := &book{}
-	n, err := node.New(cfg, host, slog.New(said), prometheus.NewRegistry())
+	host.Interceptor = p.between
+	said, reg := &book{}, prometheus.NewRegistry()
+	reg.MustRegister(p.others...)
+	n, err := node.New(cfg, host, slog.New(said), reg)
 	return n, said, err
 }
 
 // try starts a node and returns it when it is ready, or the error that it ended with.
-func try(t *testing.T, p plan) (*running, error) {
+func try(t testing.TB, p plan) (*running, error) {
 	t.Helper()
 	n, said, err := prepare(p)
 	if err != nil {
@@ -88,7 +92,7 @@ func try(t *testing.T, p plan) (*running, error) {
 }
 
 // boot starts a node that has to start, and that has to stop well at the end unless the test ends it.
-func boot(t *testing.T, p plan) *running {
+func boot(t testing.TB, p plan) *running {
 	t.Helper()
 	r, err := try(t, p)
 	if err != nil {
