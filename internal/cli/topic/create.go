@@ -31,6 +31,7 @@ func create(a *app.App) *cobra.Command {
 	assign := c.Flags().String("assign", "", "the brokers of each partition, the leader first: 1:2,2:3 are two partitions")
 	exists := c.Flags().Bool("if-not-exists", false, "a topic that exists is no error")
 	dry := app.DryRunFlag(c)
+	wait := app.WaitFlag(c)
 	_ = c.RegisterFlagCompletionFunc("config", a.CompleteTopicConfigs(false))
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	c.RunE = func(c *cobra.Command, names []string) error {
@@ -62,6 +63,15 @@ func create(a *app.App) *cobra.Command {
 				say(a, *dry, done)
 			} else if err := app.PrintList(a, form, listOf(done)); err != nil {
 				return err
+			}
+			if *wait && !*dry {
+				wanted := map[string]int{}
+				for _, t := range done {
+					wanted[t.Name] = max(t.Partitions, 1)
+				}
+				if err := everywhere(ctx, a, cl, wanted); err != nil {
+					return err
+				}
 			}
 			return app.Partly(a, len(done), fails)
 		})

@@ -20,6 +20,7 @@ func remove(a *app.App) *cobra.Command {
 		Example: "  klamm topic delete orders                    # asks for the name\n  klamm topic delete orders --confirm orders   # in scripts\n  klamm topic delete orders payments -y\n  klamm topic delete 'tmp-*' --dry-run         # a pattern needs --confirm of each name",
 	}
 	harm := app.HarmFlags(c)
+	wait := app.WaitFlag(c)
 	c.ValidArgsFunction = a.CompleteTopics()
 	_ = c.RegisterFlagCompletionFunc("confirm", a.CompleteTopics())
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -47,7 +48,8 @@ func remove(a *app.App) *cobra.Command {
 				return app.Failed(err, "the topics could not be deleted")
 			}
 			gone := map[string]int{}
-			for _, r := range res.Sorted() {
+			for _, t := range topics {
+				r := res[t.Topic]
 				if r.Err != nil {
 					fails = append(fails, app.Refusal(r.Err, r.ErrMessage, "topic %s could not be deleted", r.Topic))
 					continue
@@ -56,6 +58,11 @@ func remove(a *app.App) *cobra.Command {
 				a.Say("deleted topic %s", r.Topic)
 			}
 			settle(ctx, cl, gone)
+			if *wait {
+				if err := everywhere(ctx, a, cl, gone); err != nil {
+					return err
+				}
+			}
 			return app.Partly(a, len(gone), fails)
 		})
 	}

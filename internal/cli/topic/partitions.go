@@ -22,6 +22,7 @@ func addPartitions(a *app.App) *cobra.Command {
 	form := app.OutputFlag(c)
 	to := c.Flags().Int32("to", 0, "how many there are to be in the end")
 	dry := app.DryRunFlag(c)
+	wait := app.WaitFlag(c)
 	c.Args = func(c *cobra.Command, args []string) error {
 		if c.Flags().Changed("to") {
 			return app.Exactly("NAME")(c, args)
@@ -57,6 +58,11 @@ func addPartitions(a *app.App) *cobra.Command {
 			}
 			if f := raise(ctx, cl, adm, []kadm.TopicDetail{t}, want, *dry)[t.Topic]; f != nil {
 				return f
+			}
+			if *wait && !*dry {
+				if err := everywhere(ctx, a, cl, map[string]int{t.Topic: want}); err != nil {
+					return err
+				}
 			}
 			return printSteps(a, form, *dry, []step{partitionStep(t, want)})
 		})

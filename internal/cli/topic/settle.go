@@ -20,18 +20,44 @@ func settle(ctx context.Context, cl *kgo.Client, wanted map[string]int) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req := kmsg.NewPtrMetadataRequest()
-	for name := range wanted {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
-	}
+	req := metadataOf(wanted)
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		resp, err := req.RequestWith(ctx, cl)
 		if err != nil || settled(resp, wanted) || !app.Sleep(ctx, pause) {
 			return
 		}
 	}
+}
+
+// metadataOf asks for the topics.
+func metadataOf(wanted map[string]int) *kmsg.MetadataRequest {
+	req := kmsg.NewPtrMetadataRequest()
+	for name := range wanted {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
+
+// everywhere waits, within --timeout, until every broker that answers knows what the controller has decided.
+func everywhere(ctx context.Context, a *app.App, cl *kgo.Client, wanted map[string]int) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	req := metadataOf(wanted)
+	return a.Wait(ctx, "every broker is to know of it", func(ctx context.Context) (bool, error) {
+		for _, b := range cl.DiscoveredBrokers() {
+			resp, err := b.RetriableRequest(ctx, req)
+			if err != nil {
+				return false, nil // it is down or busy, and is asked again
+			}
+			if !settled(resp.(*kmsg.MetadataResponse), wanted) {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
 
 // settled says that metadata shows what is wanted.
