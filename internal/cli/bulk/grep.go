@@ -89,7 +89,11 @@ func grep(a *app.App) *cobra.Command {
 			fmt.Fprintln(a.Out, sink.Records)
 		}
 		w.tell(a)
-		a.Say("found %d in %s", sink.Records, app.Summary(s.read, s.bytes, time.Since(began)))
+		if *limit > 0 && sink.Records >= *limit {
+			a.Say("found %d, and looked no further", sink.Records) // what was fetched and not looked at does not count
+		} else {
+			a.Say("found %d in %s", sink.Records, app.Summary(s.read, s.bytes, time.Since(began)))
+		}
 		if sink.Records == 0 {
 			return app.Said(app.ExitFailed)
 		}

@@ -18,14 +18,14 @@ import (
 
 // loggerRow is a logger of a broker.
 type loggerRow struct {
-	Node   int32  `json:"node"`
+	Node   int32  `json:"node_id"`
 	Logger string `json:"logger"`
 	Level  string `json:"level"`
 }
 
 // loggerStep is the change of a logger of a broker.
 type loggerStep struct {
-	Node   int32   `json:"node"`
+	Node   int32   `json:"node_id"`
 	Logger string  `json:"logger"`
 	Old    *string `json:"old"`
 	New    *string `json:"new"` // null for that of its parent
@@ -178,7 +178,7 @@ func showLevels(a *app.App, form *app.Form, got map[string]*settings.Resource, i
 		Items: rows,
 		ID:    func(r loggerRow) string { return r.Logger },
 		Columns: []app.Column[loggerRow]{
-			{Name: "node", Text: func(r loggerRow) string { return fmt.Sprint(r.Node) }},
+			{Name: "node_id", Text: func(r loggerRow) string { return fmt.Sprint(r.Node) }},
 			{Name: "logger", Text: func(r loggerRow) string { return r.Logger }},
 			{Name: "level", Text: func(r loggerRow) string { return app.OrDash(r.Level) }},
 		},
@@ -226,7 +226,7 @@ func setLevels(ctx context.Context, a *app.App, form *app.Form, cl *kgo.Client, 
 			Items: steps,
 			ID:    func(s loggerStep) string { return s.Logger },
 			Columns: []app.Column[loggerStep]{
-				{Name: "node", Text: func(s loggerStep) string { return fmt.Sprint(s.Node) }},
+				{Name: "node_id", Text: func(s loggerStep) string { return fmt.Sprint(s.Node) }},
 				{Name: "logger", Text: func(s loggerStep) string { return s.Logger }},
 				{Name: "old", Text: func(s loggerStep) string { return settings.ValueText(s.Old, false) }},
 				{Name: "new", Text: func(s loggerStep) string { return settings.ValueText(s.New, false) }},

@@ -18,7 +18,7 @@ import (
 
 // nodeRow is a broker in a list.
 type nodeRow struct {
-	ID         int32  `json:"id"`
+	ID         int32  `json:"node_id"`
 	Host       string `json:"host"`
 	Port       int32  `json:"port"`
 	Rack       string `json:"rack"` // empty for none
@@ -77,7 +77,7 @@ func yesOr(b bool) string {
 // nodeColumns are the columns of a list of brokers.
 func nodeColumns() []app.Column[nodeRow] {
 	return []app.Column[nodeRow]{
-		{Name: "id", Text: func(r nodeRow) string { return fmt.Sprint(r.ID) }},
+		{Name: "node_id", Text: func(r nodeRow) string { return fmt.Sprint(r.ID) }},
 		{Name: "host", Text: func(r nodeRow) string { return app.OrDash(r.Host) }},
 		{Name: "port", Text: func(r nodeRow) string { return fmt.Sprint(r.Port) }},
 		{Name: "rack", Text: func(r nodeRow) string { return app.OrDash(r.Rack) }},
@@ -124,7 +124,7 @@ type nodePage struct {
 
 // logDir is a log directory of a broker.
 type logDir struct {
-	Dir        string `json:"dir"`
+	Dir        string `json:"directory"`
 	Partitions int    `json:"partitions"`
 	Bytes      int64  `json:"bytes"`
 	Total      *int64 `json:"total_bytes"`  // of its disk; null when it is not told
@@ -155,7 +155,7 @@ func nodeDescribe(a *app.App) *cobra.Command {
 				Items: pages,
 				ID:    func(p nodePage) string { return fmt.Sprint(p.ID) },
 				Columns: []app.Column[nodePage]{
-					{Name: "id", Text: func(p nodePage) string { return fmt.Sprint(p.ID) }},
+					{Name: "node_id", Text: func(p nodePage) string { return fmt.Sprint(p.ID) }},
 					{Name: "host", Text: func(p nodePage) string { return p.Host }},
 					{Name: "port", Text: func(p nodePage) string { return fmt.Sprint(p.Port) }},
 					{Name: "version", Text: func(p nodePage) string { return p.Version }},

@@ -62,7 +62,7 @@ func apiVersions(a *app.App) *cobra.Command {
 				Items: rows,
 				ID:    func(r apiRow) string { return r.Name },
 				Columns: []app.Column[apiRow]{
-					{Name: "node", Text: func(r apiRow) string { return fmt.Sprint(r.NodeID) }},
+					{Name: "node_id", Text: func(r apiRow) string { return fmt.Sprint(r.NodeID) }},
 					{Name: "key", Text: func(r apiRow) string { return fmt.Sprint(r.Key) }},
 					{Name: "name", Text: func(r apiRow) string { return r.Name }},
 					{Name: "min", Text: func(r apiRow) string { return versionText(r.Min) }},

@@ -263,7 +263,7 @@ func (b *bundling) topicConfigs(ctx context.Context) (any, error) {
 // dirLine is a log directory of a broker.
 type dirLine struct {
 	NodeID     int32     `json:"node_id"`
-	Dir        string    `json:"dir"`
+	Dir        string    `json:"directory"`
 	Total      int64     `json:"total_bytes"`  // -1 when it is not told
 	Usable     int64     `json:"usable_bytes"` // -1 when it is not told
 	Error      string    `json:"error,omitempty"`

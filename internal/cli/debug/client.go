@@ -139,7 +139,7 @@ func clientRows(rows []clientRow) app.List[clientRow] {
 		Items: rows,
 		ID:    func(r clientRow) string { return r.Address },
 		Columns: []app.Column[clientRow]{
-			{Name: "node", Wide: true, Text: func(r clientRow) string { return fmt.Sprint(r.NodeID) }},
+			{Name: "node_id", Wide: true, Text: func(r clientRow) string { return fmt.Sprint(r.NodeID) }},
 			{Name: "client_id", Text: func(r clientRow) string { return app.OrDash(r.ClientID) }},
 			{Name: "address", Text: func(r clientRow) string { return r.Address }},
 			{Name: "principal", Text: func(r clientRow) string { return app.OrDash(r.Principal) }},
