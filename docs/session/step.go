@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -43,9 +45,22 @@ func (s step) text() string {
 	return b.String()
 }
 
+// errTaken says that a port was free a moment ago.
+var errTaken = errors.New("a port was taken meanwhile")
+
 // record runs command lines in a terminal, the first of which starts a broker. It listens on free ports, and the
 // recording has Klamm's own in their place.
-func record(ctx context.Context, klamm string, lines []string) ([]step, error) {
+func record(ctx context.Context, klamm string, lines []string) (steps []step, err error) {
+	for range 5 {
+		if steps, err = attempt(ctx, klamm, lines); !errors.Is(err, errTaken) {
+			break
+		}
+	}
+	return steps, err
+}
+
+// attempt is record once.
+func attempt(ctx context.Context, klamm string, lines []string) ([]step, error) {
 	klamm, err := filepath.Abs(klamm)
 	if err != nil {
 		return nil, err
@@ -79,6 +94,9 @@ func record(ctx context.Context, klamm string, lines []string) ([]step, error) {
 	}
 	defer broker.end()
 	first, err := broker.read(func(said string) bool { return strings.Contains(said, readyText) })
+	if strings.Contains(step{out: first}.text(), "is taken") {
+		return nil, errTaken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; it said: %s", lines[0], err, step{out: first}.text())
 	}
@@ -102,21 +120,21 @@ func record(ctx context.Context, klamm string, lines []string) ([]step, error) {
 }
 
 // freePorts are two free ports of this machine with as many digits as those in whose place they are, so that
-// columns stay where they are.
+// columns stay where they are. They are anybody's until the broker has them; record tries others then.
 func freePorts() (client, admin string, err error) {
 	var free []string
-	for port := 9100 + os.Getpid()%400; port < 10000 && len(free) < 2; port++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	for range 1000 {
+		port := fmt.Sprint(1024 + rand.IntN(10000-1024))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue
 		}
-		_ = l.Close()
-		free = append(free, fmt.Sprint(port))
+		defer l.Close() // so that the second is another one
+		if free = append(free, port); len(free) == 2 {
+			return free[0], free[1], nil
+		}
 	}
-	if len(free) < 2 {
-		return "", "", fmt.Errorf("no port of four digits is free on 127.0.0.1; stop what listens there")
-	}
-	return free[0], free[1], nil
+	return "", "", errors.New("no port of four digits is free on 127.0.0.1; stop what listens there")
 }
 
 // terminal is where command lines run.
