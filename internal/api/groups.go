@@ -65,11 +65,11 @@ func client(c *rpc.Call) group.Client {
 }
 
 func (b *Broker) joinGroup(_ context.Context, c *rpc.Call, q *wire.JoinGroupRequest, r *rpc.Reply) wire.Message {
-	memberID := strings.Clone(q.MemberId)
+	memberID, version := strings.Clone(q.MemberId), c.Header.Version // the call is gone when a parked reply fails
 	fail := func(e code.Error) wire.Message {
 		a := wire.NewJoinGroupResponse()
 		a.ErrorCode, a.MemberId = int16(e), memberID
-		if c.Header.Version >= 7 {
+		if version >= 7 {
 			a.ProtocolType = nil
 		}
 		return a
@@ -78,7 +78,7 @@ func (b *Broker) joinGroup(_ context.Context, c *rpc.Call, q *wire.JoinGroupRequ
 		return fail(code.GroupAuthorizationFailed)
 	}
 	c.Conn.Did.Member(q.GroupId)
-	return b.decideGroup(c, r, q.GroupId, group.Join(q, c.Header.Version, client(c)), fail)
+	return b.decideGroup(c, r, q.GroupId, group.Join(q, version, client(c)), fail)
 }
 
 func (b *Broker) syncGroup(_ context.Context, c *rpc.Call, q *wire.SyncGroupRequest, r *rpc.Reply) wire.Message {
@@ -155,21 +155,18 @@ func (b *Broker) offsetCommit(_ context.Context, c *rpc.Call, q *wire.OffsetComm
 		t.Partitions = kept
 	}
 	shape := commitShape(q)
-	merge := func(done *wire.OffsetCommitResponse) wire.Message { return mergeCommit(shape, refused, done, byID) }
+	merge := func(done *wire.OffsetCommitResponse) wire.Message {
+		codes := commitCodes(done, byID)
+		return mergeCommit(shape, refused, func(key tp) int16 { return codes[key] }, byID)
+	}
 	ask.Topics = slices.DeleteFunc(ask.Topics, func(t wire.OffsetCommitRequestOffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 })
 	if len(ask.Topics) == 0 {
 		return merge(&wire.OffsetCommitResponse{})
 	}
-	failed := group.CommitError(&ask, code.None)
 	p := &parkedGroup{Pending: coordinator.NewPending(), errors: b.errors, key: c.Header.Key, version: c.Header.Version}
 	p.turn = func(body any) wire.Message {
-		if err, isError := body.(error); isError {
-			for i := range failed.Topics {
-				for k := range failed.Topics[i].Partitions {
-					failed.Topics[i].Partitions[k].ErrorCode = int16(code.Of(err))
-				}
-			}
-			return merge(failed)
+		if err, isError := body.(error); isError { // of the shard: nothing was committed
+			return mergeCommit(shape, refused, func(tp) int16 { return int16(code.Of(err)) }, byID)
 		}
 		return merge(body.(*wire.OffsetCommitResponse))
 	}
@@ -201,8 +198,8 @@ func commitShape(q *wire.OffsetCommitRequest) *wire.OffsetCommitResponse {
 	return a
 }
 
-// mergeCommit puts what was refused here and what the group's shard answered into one response.
-func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, done *wire.OffsetCommitResponse, byID bool) wire.Message {
+// commitCodes are what the group's shard answered for each partition.
+func commitCodes(done *wire.OffsetCommitResponse, byID bool) map[tp]int16 {
 	codes := make(map[tp]int16)
 	for i := range done.Topics {
 		t := &done.Topics[i]
@@ -214,6 +211,12 @@ func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, do
 			}
 		}
 	}
+	return codes
+}
+
+// mergeCommit puts what was refused here and what the group's shard answered into one response. It looks at
+// nothing of the request, which is gone by then.
+func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, answered func(tp) int16, byID bool) wire.Message {
 	for i := range shape.Topics {
 		t := &shape.Topics[i]
 		for k := range t.Partitions {
@@ -224,7 +227,7 @@ func mergeCommit(shape *wire.OffsetCommitResponse, refused map[tp]code.Error, do
 			if e, ok := refused[key]; ok {
 				t.Partitions[k].ErrorCode = int16(e)
 			} else {
-				t.Partitions[k].ErrorCode = codes[key]
+				t.Partitions[k].ErrorCode = answered(key)
 			}
 		}
 	}

@@ -67,16 +67,25 @@ func TestMergeCommit(t *testing.T) {
 		refused := map[tp]code.Error{key(0, 9): code.UnknownTopicOrPartition, key(1, 0): code.UnknownTopicId}
 		done := &wire.OffsetCommitResponse{Topics: []wire.OffsetCommitResponseOffsetCommitResponseTopic{{Name: "x", TopicId: id,
 			Partitions: []wire.OffsetCommitResponseOffsetCommitResponsePartition{{PartitionIndex: 1, ErrorCode: int16(code.OffsetMetadataTooLarge)}, {PartitionIndex: 0}}}}}
-		a := mergeCommit(commitShape(q), refused, done, byID).(*wire.OffsetCommitResponse)
-		var got []int16
-		for _, x := range a.Topics {
-			for _, p := range x.Partitions {
-				got = append(got, p.ErrorCode)
+		told := func(answered func(tp) int16) (a *wire.OffsetCommitResponse, got []int16) {
+			a = mergeCommit(commitShape(q), refused, answered, byID).(*wire.OffsetCommitResponse)
+			for _, x := range a.Topics {
+				for _, p := range x.Partitions {
+					got = append(got, p.ErrorCode)
+				}
 			}
+			return a, got
 		}
+		codes := commitCodes(done, byID)
+		a, got := told(func(key tp) int16 { return codes[key] })
 		want := []int16{0, int16(code.UnknownTopicOrPartition), int16(code.OffsetMetadataTooLarge), int16(code.UnknownTopicId)}
 		if len(a.Topics) != 2 || !slices.Equal(got, want) {
 			t.Errorf("by id %v: %d topics, codes %v, want %v", byID, len(a.Topics), got, want)
+		}
+		// A shard that fails fails all that was left to it.
+		loading := int16(code.CoordinatorLoadInProgress)
+		if _, got := told(func(tp) int16 { return loading }); !slices.Equal(got, []int16{loading, int16(code.UnknownTopicOrPartition), loading, int16(code.UnknownTopicId)}) {
+			t.Errorf("by id %v: codes %v of a shard that failed", byID, got)
 		}
 	}
 }

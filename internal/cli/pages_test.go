@@ -41,6 +41,9 @@ type page struct {
 // What differs from run to run (times, ids, rates) may differ. An exit code other than 0 is a fault unless the
 // console shows an error, or the block's last word is "fails".
 func TestPagesAreTrue(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a process for each command, which the race detector slows tenfold; each noun's own tests run in this one")
+	}
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no shell here")
 	}

@@ -21,6 +21,9 @@ const otherBroker = "KLAMM_TEST_BROKER"
 // difference between the two and has a comment that explains it. Each script has a broker of its own on Klamm,
 // and one for all of them otherwise (then with -parallel 1), so a script takes away what it made.
 func TestScripts(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a process for each command, which the race detector slows tenfold; each noun's own tests run in this one")
+	}
 	kind, addr, other := strings.Cut(os.Getenv(otherBroker), "=")
 	if !other {
 		kind = "klamm"
