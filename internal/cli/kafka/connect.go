@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/klamm/klamm/internal/cli/app"
+	"github.com/klamm/klamm/internal/node"
 )
 
 // adminTimeout is how long Java's admin client goes on with one call.
@@ -47,83 +47,19 @@ func (r *run) properties(file string, pairs []string) (map[string]string, error)
 		if err != nil {
 			return nil, plainf("%s (No such file or directory)", file)
 		}
-		props = parseProperties(string(b))
+		read, err := node.Properties(file, b)
+		if err != nil {
+			return nil, plainf("%s", err)
+		}
+		for _, p := range read {
+			props[p.Key] = p.Value
+		}
 	}
 	for _, pair := range pairs {
 		k, v, _ := strings.Cut(pair, "=")
 		props[k] = v
 	}
 	return props, nil
-}
-
-// parseProperties reads Java's form of properties: key=value or key: value a line, # and ! begin a comment, a
-// backslash at the end goes on in the next line, and \t, \n, \u00e4 and the like stand for characters.
-func parseProperties(s string) map[string]string {
-	props := map[string]string{}
-	sc := bufio.NewScanner(strings.NewReader(s))
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		line := strings.TrimLeft(sc.Text(), " \t\f")
-		if line == "" || line[0] == '#' || line[0] == '!' {
-			continue
-		}
-		for endsOpen(line) && sc.Scan() {
-			line = line[:len(line)-1] + strings.TrimLeft(sc.Text(), " \t\f")
-		}
-		i := 0
-		for i < len(line) && !strings.ContainsRune("=: \t\f", rune(line[i])) {
-			if line[i] == '\\' {
-				i++
-			}
-			i++
-		}
-		i = min(i, len(line))
-		value := strings.TrimLeft(line[i:], " \t\f")
-		if value != "" && (value[0] == '=' || value[0] == ':') {
-			value = strings.TrimLeft(value[1:], " \t\f")
-		}
-		props[unescape(line[:i])] = unescape(value)
-	}
-	return props
-}
-
-// endsOpen says that a line of properties goes on in the next: an odd number of backslashes stands at its end.
-func endsOpen(line string) bool {
-	return (len(line)-len(strings.TrimRight(line, `\`)))%2 == 1
-}
-
-// unescape resolves the backslashes of a file of properties.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			b.WriteByte(s[i])
-			continue
-		}
-		i++
-		switch s[i] {
-		case 't':
-			b.WriteByte('\t')
-		case 'n':
-			b.WriteByte('\n')
-		case 'r':
-			b.WriteByte('\r')
-		case 'f':
-			b.WriteByte('\f')
-		case 'u':
-			var c rune
-			if _, err := fmt.Sscanf(s[i+1:min(i+5, len(s))], "%04x", &c); err == nil {
-				b.WriteRune(c)
-				i += 4
-			}
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
 }
 
 // connect makes a client of the brokers of the command line and of a client's properties. A property that no

@@ -199,16 +199,15 @@ func FuzzLogFiles(f *testing.F) {
 	})
 }
 
-// FuzzCommandLines reads any words and any properties.
+// FuzzCommandLines reads any words.
 func FuzzCommandLines(f *testing.F) {
-	f.Add("--list --group=a --", "a=b\\\n c")
-	f.Fuzz(func(t *testing.T, line, props string) {
+	f.Add("--list --group=a --")
+	f.Fuzz(func(t *testing.T, line string) {
 		for _, tool := range tools() {
 			if o, err := parse(tool.options, strings.Fields(line)); err == nil {
 				_ = o.check()
 			}
 		}
-		parseProperties(props)
 		splitOutside(line, ',')
 	})
 }

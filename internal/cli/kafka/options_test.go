@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,7 +74,14 @@ func TestCommandLinesThatCannotBeReadAreRefusedInJavasWords(t *testing.T) {
 }
 
 func TestFilesOfPropertiesAreReadAsJavaReadsThem(t *testing.T) {
-	got := parseProperties("# c\n! c\na=1\nb : 2\nc 3\n  d.e = x=y \nlong=one,\\\n   two\nu=\\u00e4\\t\\\\\nempty=\nbare\nk\\=ey=v\n")
+	file := filepath.Join(t.TempDir(), "client.properties")
+	if err := os.WriteFile(file, []byte("# c\n! c\na=1\nb : 2\nc 3\n  d.e = x=y \nlong=one,\\\n   two\nu=\\u00e4\\t\\\\\nempty=\nbare\nk\\=ey=v\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := new(run).properties(file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := map[string]string{"a": "1", "b": "2", "c": "3", "d.e": "x=y ", "long": "one,two", "u": "ä\t\\", "empty": "", "bare": "", "k=ey": "v"}
 	if len(got) != len(want) {
 		t.Errorf("%q, want %q", got, want)
