@@ -50,3 +50,39 @@ func TestABrokerAndItsClientsLiveInABubble(t *testing.T) {
 		}
 	})
 }
+
+// The clock of a bubble moves only while everything in it waits: a stop that waits for nothing takes no time.
+func TestAStopTakesNoTimeForClientsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		b, err := klamm.Start(ctx, klamm.Options{DialerOnly: true, Topics: []klamm.Topic{{Name: "t"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := []kgo.Opt{kgo.SeedBrokers(b.Addr()), kgo.Dialer(b.Dialer()), kgo.ConsumeTopics("t"), kgo.FetchMaxWait(time.Hour)}
+		var clients []*kgo.Client
+		for _, own := range []kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumerGroup("g"), kgo.ClientID("alone")} {
+			c, err := kgo.NewClient(append(opts, own)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clients = append(clients, c)
+		}
+		time.Sleep(time.Minute) // both members are in, and every fetch waits
+		if _, err := b.Inject(klamm.Fault{API: "Metadata", Delay: 24 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		go kadm.NewClient(clients[2]).ListTopics(ctx)
+		synctest.Wait()
+		began := time.Now()
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the stop took %s", took)
+		}
+		for _, c := range clients {
+			c.Close()
+		}
+	})
+}

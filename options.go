@@ -9,7 +9,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,9 +25,6 @@ const (
 	memoryAddr = memoryHost + ":9092"
 	// memoryDir is where the data of a broker in memory lies in that.
 	memoryDir = "/memory"
-	// drainTimeout is how long a stop waits for answers that are owed. What a producer waits for comes at
-	// once; consumers wait for records that need not come, and a test shall not wait with them.
-	drainTimeout = 100 * time.Millisecond
 )
 
 // Options are how a broker shall be. The zero value is one in memory, at a free port of this machine.
@@ -106,7 +102,6 @@ func (o *Options) config() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, errors.New(strings.ReplaceAll(err.Error(), "--override ", "klamm: Options.Config: "))
 	}
-	cfg.DrainTimeout = drainTimeout
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
 		if o.DialerOnly {

@@ -33,6 +33,7 @@ type fetch struct {
 	slots  map[fetchKey]int32
 	topics map[topicKey]int32 // an ordinal for each topic, so that a response groups its partitions
 	queue  []int32            // slots to look at, in this order
+	awake  bool               // registered with its partitions, and with those it finds from here on
 	moved  []int32
 	given  []int32 // slots that the response names
 
@@ -105,7 +106,8 @@ func newFetch(b *Broker) *fetch {
 func (f *fetch) ask(c *rpc.Call, q *wire.FetchReader) {
 	f.version, f.conn = c.Header.Version, c.Conn
 	f.committed, f.follower = q.IsolationLevel == 1, q.ReplicaID >= 0
-	f.minBytes, f.maxBytes = int(q.MinBytes), min(int(q.MaxBytes), f.b.maxFetch)
+	f.maxBytes = min(int(q.MaxBytes), f.b.maxFetch)
+	f.minBytes = min(int(q.MinBytes), f.maxBytes)
 	f.total, f.held, f.failed, f.given = 0, 0, false, f.given[:0]
 	f.query = replica.ReadQuery{Committed: f.committed, Follower: f.follower, FollowerID: q.ReplicaID, FollowerEpoch: q.ReplicaEpoch, FileRanges: f.version >= oldestZstdFetch}
 	for {
@@ -171,7 +173,7 @@ func (f *fetch) add(key fetchKey) int32 {
 	return slot
 }
 
-// resolve finds the partition on this broker, and registers with it where the fetch outlives its request.
+// resolve finds the partition on this broker, and registers with it where the fetch may wait for it.
 func (f *fetch) resolve(slot int32, p *fetchPart) {
 	var err error
 	if f.byID {
@@ -179,7 +181,7 @@ func (f *fetch) resolve(slot int32, p *fetchPart) {
 	} else {
 		p.partition, err = f.b.Replicas.Partition(p.key.topic.name, p.key.index)
 	}
-	if p.err = err; err == nil && f.session {
+	if p.err = err; err == nil && f.awake {
 		p.watch.Start(p.partition, f.waiter, slot, f.events())
 	}
 }
@@ -229,6 +231,7 @@ func (f *fetch) watchOf(slot int32) *replica.Watch { return &f.parts[slot].watch
 // watchAll registers a fetch without a session with its partitions, and has all of them looked at
 // again, as they may have moved since.
 func (f *fetch) watchAll() {
+	f.awake = true
 	for slot, p := range f.parts {
 		if p.partition != nil {
 			p.watch.Start(p.partition, f.waiter, int32(slot), f.events())
@@ -512,6 +515,7 @@ func (f *fetch) clear() {
 	for i := range f.parts {
 		f.free = append(f.free, int32(i))
 	}
+	f.awake = f.session
 	f.waiter.Reset()
 }
 
@@ -532,6 +536,9 @@ func (f *fetch) Finish(r *rpc.Reply, now time.Time) bool {
 	f.answer(r)
 	return true
 }
+
+// End implements rpc.Ending: the answer is what there is, as at the deadline.
+func (f *fetch) End(r *rpc.Reply) bool { return f.Finish(r, f.deadline) }
 
 // Drop implements rpc.Parked.
 func (f *fetch) Drop() {

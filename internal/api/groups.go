@@ -45,8 +45,36 @@ func (p *parkedGroup) Finish(r *rpc.Reply, _ time.Time) bool {
 // Drop implements rpc.Parked.
 func (p *parkedGroup) Drop() { p.Cancel() }
 
+// parkedRebalance is the reply to a member that waits for the others of its group.
+type parkedRebalance struct{ *parkedGroup }
+
+// End implements rpc.Ending: this broker coordinates nothing any more. A member that is told so looks for its
+// group again, here or elsewhere.
+func (p parkedRebalance) End(r *rpc.Reply) bool {
+	if p.Finish(r, time.Time{}) {
+		return true
+	}
+	p.Cancel()
+	response := p.turn(code.NotCoordinator)
+	p.errors.answered(p.key, response)
+	r.Buf = response.Append(r.Buf, p.version)
+	return true
+}
+
 // decideGroup hands a decision on a group to its shard and parks the reply. fail makes the response to a code.
 func (b *Broker) decideGroup(c *rpc.Call, r *rpc.Reply, groupID string, d group.Decision, fail func(code.Error) wire.Message) wire.Message {
+	r.Park(b.askGroup(c, groupID, d, fail))
+	return nil
+}
+
+// rebalance is decideGroup for a decision that waits for the other members.
+func (b *Broker) rebalance(c *rpc.Call, r *rpc.Reply, groupID string, d group.Decision, fail func(code.Error) wire.Message) wire.Message {
+	r.Park(parkedRebalance{b.askGroup(c, groupID, d, fail)})
+	return nil
+}
+
+// askGroup hands a decision on a group to its shard.
+func (b *Broker) askGroup(c *rpc.Call, groupID string, d group.Decision, fail func(code.Error) wire.Message) *parkedGroup {
 	p := &parkedGroup{Pending: coordinator.NewPending(), errors: b.errors, key: c.Header.Key, version: c.Header.Version}
 	p.turn = func(body any) wire.Message {
 		if err, failed := body.(error); failed {
@@ -55,8 +83,7 @@ func (b *Broker) decideGroup(c *rpc.Call, r *rpc.Reply, groupID string, d group.
 		return body.(wire.Message)
 	}
 	b.Groups.Do(groupID, d, p.Pending)
-	r.Park(p)
-	return nil
+	return p
 }
 
 // client is who a group's member is, in memory of its own.
@@ -78,7 +105,7 @@ func (b *Broker) joinGroup(_ context.Context, c *rpc.Call, q *wire.JoinGroupRequ
 		return fail(code.GroupAuthorizationFailed)
 	}
 	c.Conn.Did.Member(q.GroupId)
-	return b.decideGroup(c, r, q.GroupId, group.Join(q, version, client(c)), fail)
+	return b.rebalance(c, r, q.GroupId, group.Join(q, version, client(c)), fail)
 }
 
 func (b *Broker) syncGroup(_ context.Context, c *rpc.Call, q *wire.SyncGroupRequest, r *rpc.Reply) wire.Message {
@@ -93,7 +120,7 @@ func (b *Broker) syncGroup(_ context.Context, c *rpc.Call, q *wire.SyncGroupRequ
 	case c.Header.Version >= 5 && (q.ProtocolType == nil || q.ProtocolName == nil):
 		return fail(code.InconsistentGroupProtocol)
 	}
-	return b.decideGroup(c, r, q.GroupId, group.Sync(q), fail)
+	return b.rebalance(c, r, q.GroupId, group.Sync(q), fail)
 }
 
 func (b *Broker) heartbeat(_ context.Context, c *rpc.Call, q *wire.HeartbeatRequest, r *rpc.Reply) wire.Message {

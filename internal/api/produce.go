@@ -351,10 +351,10 @@ func (p *parkedProduce) settle(r *rpc.Reply, now time.Time) bool {
 		}
 		var err code.Error
 		switch _, leading := w.partition.Leading(); {
+		case !leading: // asked first, as the log of a topic that was deleted fails too
+			err = code.NotLeaderOrFollower
 		case w.partition.Log().Failed() != nil:
 			err = code.Error(olderStorageError(int16(code.KafkaStorageError), p.version, 4))
-		case !leading:
-			err = code.NotLeaderOrFollower
 		case late:
 			err = code.RequestTimedOut
 		default:

@@ -56,7 +56,7 @@ func (s *sessions) open(b *Broker, now time.Time, size int) *fetch {
 	for f.id == 0 || s.byID[f.id] != nil {
 		f.id = rand.Int32()
 	}
-	f.session, f.epoch = true, 1
+	f.session, f.awake, f.epoch = true, true, 1
 	s.byID[f.id] = &sessionEntry{fetch: f, made: now, used: now, size: size}
 	return f
 }

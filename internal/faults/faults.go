@@ -339,6 +339,16 @@ func (w *delayed) Finish(r *rpc.Reply, now time.Time) bool {
 	return w.inner == nil || w.inner.Finish(r, now)
 }
 
+// End implements rpc.Ending: a broker that stops holds nothing back any more, and what it owes it still waits for.
+func (w *delayed) End(r *rpc.Reply) bool {
+	w.timer.Stop()
+	w.over = true
+	if long, ok := w.inner.(rpc.Ending); ok {
+		return long.End(r)
+	}
+	return w.inner == nil || w.inner.Finish(r, time.Now())
+}
+
 // Drop implements rpc.Parked.
 func (w *delayed) Drop() {
 	w.timer.Stop()

@@ -35,8 +35,9 @@ type Config struct {
 	AdminListener string
 	// AdminOptional says that a taken admin address is warned of and not an error.
 	AdminOptional bool
-	// DrainTimeout is how long a stop waits for the replies that are owed to clients, fetches that wait for
-	// records among them; 0 means the server's own 2 s.
+	// DrainTimeout is how long a stop waits at most for the replies that are owed to clients; 0 means the
+	// server's own 2 s. Fetches that wait for records and members that wait for their group are answered at
+	// once, and do not count.
 	DrainTimeout time.Duration
 	// Static is the file after aliases, the static layer of every broker key.
 	Static config.Static

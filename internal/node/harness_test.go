@@ -34,6 +34,7 @@ type plan struct {
 	overrides []string
 	between   node.Interceptor       // nil for nobody
 	others    []prometheus.Collector // on /metrics beside the node's own
+	drain     time.Duration          // Config.DrainTimeout
 }
 
 // running is a node in the test's process.
@@ -53,6 +54,7 @@ func prepare(p plan) (*node.Node, *book, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.DrainTimeout = p.drain
 	host := node.OSHost()
 	if p.disk != nil {
 		host.Disk = p.disk

@@ -213,10 +213,19 @@ func (p *Partition) DeleteRecords(offset int64) (start int64, err error) {
 		return -1, code.Errorf(code.OffsetOutOfRange, "records of %s-%d cannot be deleted up to %d: its high watermark is %d; use an offset up to it, or -1 for it", p.topic, p.index, offset, hw)
 	}
 	if err := p.log.AdvanceStart(offset); err != nil {
-		return -1, err
+		return -1, p.unlessGone(err)
 	}
 	p.wake(OnWatermark)
 	return p.log.Bounds().Start, nil
+}
+
+// unlessGone is an error of the log, but where the partition was deleted or moved away meanwhile: its log fails
+// then, and no disk did.
+func (p *Partition) unlessGone(err error) error {
+	if id, _ := p.Leader(); id < 0 {
+		return code.NotLeaderOrFollower
+	}
+	return err
 }
 
 // close ends the partition's life on this broker: no append comes after it, and

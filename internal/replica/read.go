@@ -87,10 +87,10 @@ func (p *Partition) Read(q *ReadQuery, out *ReadResult) error {
 			}
 		}
 		if err := p.log.Read(&out.Data, q.Offset, limit, q.MaxBytes, q.MinOne, mode); err != nil {
-			return err
+			return p.unlessGone(err)
 		}
 	} else if err := p.log.Failed(); err != nil {
-		return err
+		return p.unlessGone(err)
 	}
 	out.tell(b)
 	return nil

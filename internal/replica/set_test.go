@@ -274,3 +274,31 @@ func TestUnusedLogsStay(t *testing.T) {
 	b.topic("t", 1, 1, sole)
 	same(t, values(t, b.get("t", 0), ReadQuery{}), []string{"a"})
 }
+
+// Whoever reads a partition while its topic is deleted is told that it is not here, and not that a disk failed.
+func TestAReadDuringADeletionIsNoFailureOfTheDisk(t *testing.T) {
+	b := startBroker(t)
+	const partitions = 200
+	b.topic("t", 1, partitions, sole)
+	var list []*Partition
+	for i := range partitions {
+		list = append(list, b.get("t", int32(i)))
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var out ReadResult
+			for _, p := range list {
+				var err error
+				for err == nil {
+					err = p.Read(&ReadQuery{MaxBytes: 1, LeaderEpoch: -1, FetchedEpoch: -1}, &out)
+				}
+				if code.Of(err) != code.NotLeaderOrFollower {
+					t.Errorf("partition %d: %v", p.Index(), err)
+				}
+			}
+		})
+	}
+	b.apply(&wire.RemoveTopicRecord{TopicId: id(1)})
+	wg.Wait()
+}

@@ -66,7 +66,7 @@ type API struct {
 	// broker: replies before it are sent first.
 	Blocks bool
 	// LongPoll says that a parked reply waits because the client asked it to: up to its Deadline, or where
-	// that is zero for as long as it takes, it is not slow.
+	// that is zero for as long as it takes, it is not slow. What it parks is an Ending.
 	LongPoll bool
 	// Handle answers one call; nil when Run is set.
 	Handle Handler

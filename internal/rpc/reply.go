@@ -77,6 +77,15 @@ type Parked interface {
 	Drop()
 }
 
+// Ending is a Parked that waits because its client asked it to: a server that stops does not wait for it.
+type Ending interface {
+	Parked
+	// End is called when the server stops, once at most, by the goroutine that calls Finish, and in its
+	// place. It completes the reply as though the wait were over and reports true, or reports false where
+	// the reply waits for something else that it owes its client: Finish is asked from there on.
+	End(r *Reply) bool
+}
+
 // Waiting is what a Parked may say of itself, for the log of slow requests.
 type Waiting interface {
 	// WaitsFor names what the reply waits for, to be read behind "waited for", such as "the disk". It is

@@ -69,15 +69,14 @@ func held(r *rpc.Reply) int {
 	return n
 }
 
-// first returns the oldest outstanding reply, or nil, and whether it waits because its client asked it to.
-func (k *completer) first() (r *rpc.Reply, longPoll bool) {
+// first returns the oldest outstanding reply, or nil.
+func (k *completer) first() *rpc.Reply {
 	k.c.mu.Lock()
 	defer k.c.mu.Unlock()
 	if k.head == len(k.queue) {
-		return nil, false
+		return nil
 	}
-	o := &k.queue[k.head]
-	return o.Reply, o.t.api != nil && o.t.api.LongPoll
+	return k.queue[k.head].Reply
 }
 
 // take moves the oldest reply to out; answered is when it was complete by the server's clock, 0 for when it
@@ -116,11 +115,12 @@ func (k *completer) run() {
 		}
 	}()
 	asked := false // whether the oldest reply has been asked since it is the oldest
+	ended := false // whether it was told that the server stops
 	gathered := 0
 	var now time.Time // when the oldest reply was asked last
 	var waits string  // what it waits for
 	for {
-		r, longPoll := k.first()
+		r := k.first()
 		if r == nil {
 			if len(k.out) > 0 {
 				if !k.flush() {
@@ -150,7 +150,7 @@ func (k *completer) run() {
 			}
 			asked = true
 			var ok, gone bool
-			switch ok, gone, now = k.wait(p, r, longPoll); {
+			switch ok, gone, now = k.wait(p, r, &ended); {
 			case gone:
 				k.exit()
 				return
@@ -158,7 +158,7 @@ func (k *completer) run() {
 				continue
 			}
 		}
-		asked = false
+		asked, ended = false, false
 		var answered int64
 		if p != nil {
 			answered = int64(now.Sub(k.c.s.began))
@@ -174,15 +174,16 @@ func (k *completer) run() {
 	}
 }
 
-// wait waits until p may be finished and tries that, at the time that it returns. A server that stops ends a long
-// poll as if its time were over: what its client waits for need never come.
-func (k *completer) wait(p rpc.Parked, r *rpc.Reply, longPoll bool) (finished, gone bool, now time.Time) {
-	var late <-chan time.Time
+// wait waits until p may be finished and tries that, at the time that it returns. When the server stops, what p
+// need not wait for is ended, once.
+func (k *completer) wait(p rpc.Parked, r *rpc.Reply, ended *bool) (finished, gone bool, now time.Time) {
 	var stopped <-chan struct{}
+	long, ok := p.(rpc.Ending)
+	if ok && !*ended {
+		stopped = k.c.s.stopped
+	}
+	var late <-chan time.Time
 	if d := p.Deadline(); !d.IsZero() {
-		if longPoll {
-			stopped = k.c.s.stopped
-		}
 		if k.timer == nil {
 			k.timer = time.NewTimer(time.Until(d))
 		} else {
@@ -194,8 +195,7 @@ func (k *completer) wait(p rpc.Parked, r *rpc.Reply, longPoll bool) (finished, g
 	case <-p.Ready():
 	case <-late:
 	case <-stopped:
-		k.timer.Stop()
-		return p.Finish(r, p.Deadline()), false, time.Now()
+		*ended = true
 	case <-k.gone:
 		return false, true, now
 	}
@@ -203,6 +203,9 @@ func (k *completer) wait(p rpc.Parked, r *rpc.Reply, longPoll bool) (finished, g
 		k.timer.Stop()
 	}
 	now = time.Now()
+	if *ended && stopped != nil {
+		return long.End(r), false, now
+	}
 	return p.Finish(r, now), false, now
 }
 

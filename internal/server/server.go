@@ -216,8 +216,8 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Run serves until ctx ends: then it accepts nothing more, sends the replies that are owed for at most
-// DrainTimeout, and returns when every connection is closed. Listen comes before it, and it runs once.
+// Run serves until ctx ends: then it accepts nothing more, ends the waits that clients asked for, sends the
+// replies that are owed for at most DrainTimeout, and returns when every connection is closed. Listen comes before it, and it runs once.
 // The context of handlers ends when the drain does.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.cancel()

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -589,6 +590,46 @@ func TestStopEndsLongPollsAndWaitsForWhatIsOwed(t *testing.T) {
 	r.toys.finish(t, "late-29m")
 	owed.expect(1, []byte("late-29m"))
 	<-done
+}
+
+// Also those without a deadline, in the order of their calls, and but for one that owes its client something.
+func TestStopEndsLongPollsInTheirOrder(t *testing.T) {
+	r := start(t, func(c *Config) { c.DrainTimeout = time.Hour })
+	one, several, owed := r.dial(), r.dial(), r.dial()
+	one.send(frame(toyPoll, 3, 1, []byte("long")))
+	several.send(slices.Concat(frame(toyPoll, 3, 1, []byte("long-a")), frame(toyPark, 3, 2, []byte("b")), frame(toyPoll, 3, 3, []byte("long-c")), frame(toyEcho, 3, 4, []byte("d"))))
+	owed.send(frame(toyPoll, 3, 1, []byte("long-owed")))
+	parked := func(name string) *toyParked {
+		r.toys.mu.Lock()
+		defer r.toys.mu.Unlock()
+		return r.toys.parked[name]
+	}
+	for _, name := range []string{"long", "long-c", "long-owed"} {
+		eventually(t, "parked", func() bool { return parked(name) != nil })
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); r.stop() }()
+	one.expect(1, []byte("long"))
+	one.closed()
+	several.expect(1, []byte("long-a"))
+	eventually(t, "told", func() bool { return parked("long-owed").told.Load() == 1 })
+	select {
+	case <-done:
+		t.Error("the server did not wait for what it owes")
+	default:
+	}
+	r.toys.finish(t, "b")
+	several.expect(2, []byte("b"))
+	several.expect(3, []byte("long-c"))
+	several.expect(4, []byte("d"))
+	several.closed()
+	r.toys.finish(t, "long-owed")
+	owed.expect(1, []byte("long-owed"))
+	owed.closed()
+	<-done
+	if n := r.toys.drops.Load(); n != 0 {
+		t.Errorf("%d replies were dropped", n)
+	}
 }
 
 func TestStopDoesNotWaitForever(t *testing.T) {

@@ -66,6 +66,10 @@ func (t *toys) park(_ context.Context, c *rpc.Call, r *rpc.Reply) {
 	t.mu.Lock()
 	t.parked[p.name] = p
 	t.mu.Unlock()
+	if c.Header.Key == toyPoll {
+		r.Park(toyLong{p})
+		return
+	}
 	r.Park(p)
 }
 
@@ -142,6 +146,7 @@ type toyParked struct {
 	deadline time.Time
 	may      atomic.Bool
 	ended    atomic.Int32
+	told     atomic.Int32 // that the server stops
 	panics   bool
 }
 
@@ -159,6 +164,20 @@ func (p *toyParked) Finish(r *rpc.Reply, now time.Time) bool {
 	}
 	r.Buf = append(r.Buf, p.name...)
 	return true
+}
+
+// toyLong is a toyParked that its client asked for. It ends with the server, but for one that is owed.
+type toyLong struct{ *toyParked }
+
+func (p toyLong) End(r *rpc.Reply) bool {
+	if p.told.Add(1) != 1 {
+		panic("told twice that the server stops: " + p.name)
+	}
+	if strings.HasSuffix(p.name, "owed") {
+		return false
+	}
+	p.may.Store(true)
+	return p.Finish(r, time.Now())
 }
 
 func (p *toyParked) Drop() {

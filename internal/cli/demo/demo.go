@@ -33,8 +33,6 @@ const (
 	// groupBilling reads on time; groupAnalytics lags on purpose.
 	groupBilling   = "billing"
 	groupAnalytics = "analytics"
-	// drain is how long the end waits for the shop's own consumers, which wait for records that need not come.
-	drain = 100 * time.Millisecond
 	// settled is how long the demo waits for its groups before it shows itself.
 	settled = 10 * time.Second
 )
@@ -131,7 +129,6 @@ func (d *demo) start(ctx context.Context) (n *node.Node, ended chan error, err e
 	if err != nil {
 		return nil, nil, &app.Failure{Exit: app.ExitUsage, Code: app.CodeConfig, What: "the demo cannot start like that", Why: err.Error(), Try: "klamm demo --help"}
 	}
-	cfg.DrainTimeout = drain
 	log := slog.New(slog.NewTextHandler(d.app.Err, &slog.HandlerOptions{Level: slog.LevelError}))
 	if n, err = node.New(cfg, node.MemHost(), log, prometheus.NewRegistry()); err != nil {
 		return nil, nil, d.notStarted(err)
