@@ -218,7 +218,7 @@ func TestFetchesOfASessionAreStruckToo(t *testing.T) {
 	r, wrong := faulty(t)
 	c := dialRaw(t, r.addr)
 	c.createTopic("t", 1)
-	c.put("t", 1, plain(t, "x"))
+	c.put("t", -1, plain(t, "x"))
 	begin := fetchRequest("t", 0, 1, 0)
 	begin.SessionEpoch = 0
 	session := ask[*wire.FetchResponse](c, begin, 12).SessionId
