@@ -237,7 +237,7 @@ func explanations(set *config.Set, name string) (all []explanation) {
 		if !ok {
 			continue
 		}
-		e := explanation{Key: name, Scope: scope.String(), Doc: k.Doc, Type: k.Kind.String(), Allowed: k.Allowed(), Synonyms: k.Synonyms, NoEffect: k.NoEffect, Since: "Klamm 0.1"}
+		e := explanation{Key: name, Scope: scope.String(), Doc: k.Doc, Type: k.Kind.String(), Allowed: k.Allowed(), Synonyms: k.Synonyms, NoEffect: k.NoEffect, Since: ours(name)}
 		if !k.Null {
 			e.Default = &k.Default
 		}
@@ -266,6 +266,14 @@ func explanations(set *config.Set, name string) (all []explanation) {
 		}
 	}
 	return all
+}
+
+// ours is since when Klamm has a key of its own.
+func ours(name string) string {
+	if name == "klamm.slow.request.ms" {
+		return "Klamm 0.2"
+	}
+	return "Klamm 0.1"
 }
 
 // typeText says what a type takes.
