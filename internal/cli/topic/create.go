@@ -65,11 +65,7 @@ func create(a *app.App) *cobra.Command {
 				return err
 			}
 			if *wait && !*dry {
-				wanted := map[string]int{}
-				for _, t := range done {
-					wanted[t.Name] = max(t.Partitions, 1)
-				}
-				if err := everywhere(ctx, a, cl, wanted); err != nil {
+				if err := everywhere(ctx, a, cl, expected(done)); err != nil {
 					return err
 				}
 			}
@@ -77,6 +73,15 @@ func create(a *app.App) *cobra.Command {
 		})
 	}
 	return c
+}
+
+// expected is how many partitions with a leader each topic that was made is to have; see settle.
+func expected(done []row) map[string]int {
+	wanted := map[string]int{}
+	for _, t := range done {
+		wanted[t.Name] = max(t.Partitions, 1)
+	}
+	return wanted
 }
 
 // say tells of topics that were made, or would be.
@@ -196,11 +201,7 @@ func (n newTopic) create(ctx context.Context, a *app.App, cl *kgo.Client, adm *k
 		}
 	}
 	if !dry {
-		wanted := map[string]int{}
-		for _, t := range done {
-			wanted[t.Name] = max(t.Partitions, 1)
-		}
-		settle(ctx, cl, wanted)
+		settle(ctx, cl, expected(done))
 	}
 	return done, fails, nil
 }
